@@ -1,0 +1,171 @@
+"""Effects: what a transition does to the world, as data.  **Their order is the claim.**
+
+A write to a device is not durable before a `FlushDevice` of that device that comes after it, or
+unless it says FUA.  Metadata effects refer to the entries they carry and do not copy them.
+"""
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from writecache_spec.events import Bio, BioPrivate, CopyJob, Device
+from writecache_spec.layout import Superblock
+from writecache_spec.units import Jiffies, Sector
+from writecache_spec.vector import Vector
+
+if TYPE_CHECKING:
+    from writecache_spec.state import Entry
+
+
+class Work(Enum):
+    """Functions that share the cache's work queue; each is queued at most once."""
+
+    FLUSH = "flush"
+    WRITEBACK = "writeback"
+
+
+class Timer(Enum):
+    """The cache's timers."""
+
+    AUTOCOMMIT = "autocommit"
+    MAX_AGE = "max_age"
+
+
+class Reason(Enum):
+    """How the kernel dies, or misbehaves beyond description."""
+
+    WRITEBACK_OF_BLOCK_IN_PROGRESS = "BUG_ON(e->write_in_progress) in writecache_writeback"
+    OLDER_ENTRY_NOT_IN_PROGRESS = "BUG_ON(!f->write_in_progress) in writecache_writeback"
+    UNINITIALISED_NEXT = "writecache_writeback goes on from a pointer that was never set"
+    EMPTY_TREE = "writecache_writeback takes the first entry of an empty tree"
+    FREED_ENTRY = "writecache_writeback goes on with an entry that its own commit has freed"
+    END_OF_BLOCK_NOT_IN_PROGRESS = "BUG_ON(!e->write_in_progress) in __writecache_endio_ssd"
+    RUN_NOT_CONTIGUOUS = "BUG_ON(f != e + 1) in __writecache_writeback_ssd"
+    POISONED_LISTS = "the lists are used while the device is suspended"
+
+
+class Metadata(NamedTuple):
+    """The metadata area in memory, at one moment."""
+
+    superblock: Superblock
+    entries: "Vector[Entry]"
+
+
+class Remap(NamedTuple):
+    """The first `n_sectors` of a request go to a device; what is left comes back to `Map`."""
+
+    bio: Bio
+    device: Device
+    sector: Sector
+    """On that device."""
+    n_sectors: Sector
+    private: BioPrivate
+
+
+class Complete(NamedTuple):
+    """A request is reported, with an errno or success."""
+
+    bio: Bio
+    errno: str | None
+
+
+class Sleep(NamedTuple):
+    """The request, message or function waits until an entry is freed or an error occurs."""
+
+    waiter: object
+
+
+class WriteMetadata(NamedTuple):
+    """Write a part of the metadata area; the next effect of this device comes after it is done."""
+
+    first_sector: Sector
+    """Counted from the beginning of the metadata area."""
+    n_sectors: Sector
+    metadata: Metadata
+    fua: bool = False
+
+
+class FlushDevice(NamedTuple):
+    """Make every write that this device has completed durable."""
+
+    device: Device
+
+
+class Copy(NamedTuple):
+    """Copy from the cache to the origin; ends with the event `CopyEnd`."""
+
+    job: CopyJob
+    cache_sector: Sector
+    origin_sector: Sector
+    n_sectors: Sector
+    """Less than the job's blocks where they reach over the origin's end."""
+
+
+class QueueWork(NamedTuple):
+    """Put a function on the work queue, unless it is there."""
+
+    work: Work
+
+
+class StartTimer(NamedTuple):
+    """Start a timer, unless it runs."""
+
+    timer: Timer
+    delay: Jiffies
+
+
+class StopTimer(NamedTuple):
+    """Stop a timer."""
+
+    timer: Timer
+
+
+class AwaitWorkQueue(NamedTuple):
+    """The message or suspend goes on when the work queue has run what is on it now."""
+
+    drain: bool
+    """Also what that work puts there."""
+
+
+class Returned(NamedTuple):
+    """A message, a suspend or a resume has ended."""
+
+    errno: str | None
+
+
+class Log(NamedTuple):
+    """A line of the kernel's log."""
+
+    text: str
+
+
+class Broken(NamedTuple):
+    """The kernel has died.  The state is what it was before the event."""
+
+    reason: Reason
+
+
+class NotEnabled(NamedTuple):
+    """The event cannot happen now; the state is unchanged.
+
+    Either it waits, holding the lock, for what is in flight, or nobody would raise it."""
+
+    why: str
+
+
+Effect = (
+    Remap
+    | Complete
+    | Sleep
+    | WriteMetadata
+    | FlushDevice
+    | Copy
+    | QueueWork
+    | StartTimer
+    | StopTimer
+    | AwaitWorkQueue
+    | Returned
+    | Log
+    | Broken
+    | NotEnabled
+)
+"""Any effect."""

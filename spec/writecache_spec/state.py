@@ -1,0 +1,179 @@
+"""The state: everything that decides what the cache does next lives here.
+
+A cache consists of
+  * what is fixed when it is constructed (`Config`),
+  * the metadata in memory: superblock and entries.  What the cache device holds is another thing:
+    entries reach it in 64 KiB regions at a commit, the superblock with the commit's last write;
+  * three orders over the entries: the tree by original sector, the LRU by insertion, the free list;
+  * counters, the work that is under way, and who sleeps waiting for it.
+
+Volatile state ends with a crash; `resume` rebuilds it from the metadata on the device.
+Describes `struct dm_writecache` and `struct wc_entry`.
+"""
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+from writecache_spec.arguments import Arguments
+from writecache_spec.events import Bio, CopyJob
+from writecache_spec.layout import Superblock, is_committed
+from writecache_spec.ordered import OrderedMap
+from writecache_spec.profile import Profile
+from writecache_spec.units import U64_MAX, BlockIndex, ByteCount, Jiffies, Sector, SequenceCount
+from writecache_spec.vector import Vector
+
+
+class Config(NamedTuple):
+    """What the constructor decided once and for all."""
+
+    profile: Profile
+    arguments: Arguments
+    n_blocks: BlockIndex
+    block_size: ByteCount
+    block_sectors: Sector
+    start_sector: Sector
+    """Where on the cache device the metadata begins."""
+    metadata_sectors: Sector
+    data_start: Sector
+    """Where on the cache device block 0 begins."""
+    autocommit_blocks: int
+    autocommit_jiffies: Jiffies
+    max_age: Jiffies
+    """All ones where the option was not given: nothing is ever that old."""
+    max_writeback_jobs: int
+    """0: no limit."""
+    pause: Jiffies
+    """How long the origin must have had no write before writeback begins."""
+    metadata_only: bool
+
+
+class Entry(NamedTuple):
+    """One cache block: its entry in the metadata, and what is known of it in memory only."""
+
+    original_sector: Sector
+    seq_count: SequenceCount
+    age: Jiffies = Jiffies(0)
+    """When it was allocated."""
+    lru_key: int = 0
+    """Its place in the LRU: greater is more recent."""
+    write_in_progress: bool = False
+    """Being copied to the origin: in the tree, in no list, and not to be overwritten."""
+
+
+FREE: Final = Entry(Sector(U64_MAX), SequenceCount(U64_MAX))
+"""What format writes for every block."""
+
+
+class Stats(NamedTuple):
+    """Counters of the status line since 1.6.0, in its order; in blocks unless said otherwise."""
+
+    reads: int = 0
+    read_hits: int = 0
+    writes: int = 0
+    write_hits_uncommitted: int = 0
+    """Requests, or their further pieces, not blocks; so the next."""
+    write_hits_committed: int = 0
+    writes_around: int = 0
+    writes_allocate: int = 0
+    writes_blocked_on_freelist: int = 0
+    flushes: int = 0
+    discards: int = 0
+
+
+class Phase(Enum):
+    """Where the writeback function stands, between two of its critical sections."""
+
+    RESTART = "waits, to begin again when nothing is under writeback"
+    SUBMIT = "submits its copies one by one"
+    THROTTLE = "waits, having submitted as many copies as `writeback_jobs` allows"
+    NO_PROGRESS = "waits for any block to be freed, then ends"
+    DRAIN = "waits until nothing is under writeback, then ends"
+
+
+class Writeback(NamedTuple):
+    """The running writeback function."""
+
+    phase: Phase
+    jobs: tuple[CopyJob, ...] = ()
+    """Selected and not yet submitted."""
+
+
+class Waiter(Enum):
+    """Who may sleep on the free list's wait queue, besides requests (named by their tags)."""
+
+    WRITEBACK = "writeback"
+    SUSPEND = "suspend"
+
+
+class State(NamedTuple):
+    """A constructed cache."""
+
+    config: Config
+    superblock: Superblock
+    """In memory."""
+    entries: Vector[Entry]
+    tree: OrderedMap[tuple[BlockIndex, ...]] = OrderedMap()
+    """Original sector to the entries that have it, oldest first."""
+    lru: OrderedMap[BlockIndex] = OrderedMap()
+    """LRU key to entry; the last is the most recent.  Blocks under writeback are not in it."""
+    freelist: OrderedMap[BlockIndex] = OrderedMap()
+    """Free entries by index."""
+    current_free: BlockIndex | None = None
+    """The free entry that is taken next: allocation goes round."""
+    seq_count: SequenceCount = SequenceCount(0)
+    writeback_size: int = 0
+    """Blocks under writeback."""
+    freelist_high_watermark: int = 0
+    """Writeback begins when no more than this are free or about to be."""
+    freelist_low_watermark: int = 0
+    """Writeback ends when more than this are."""
+    uncommitted_blocks: int = 0
+    """32 bits, and it can wrap: see `discard`."""
+    dirty_regions: int = 0
+    """A bit for each metadata region that the next commit writes."""
+    overwrote_committed: bool = False
+    """Committed blocks were overwritten in place since the last flush of the cache device."""
+    error: bool = False
+    """An I/O error or damage was met; sticky until the table is reloaded."""
+    reads_in_progress: int = 0
+    """Requests that the cache device is working on."""
+    writes_in_progress: int = 0
+    flush_list: tuple[Bio, ...] = ()
+    """Flushes and discards that wait for the flush thread."""
+    writeback_all: int = 0
+    """How many ask for everything to be written back."""
+    flush_on_suspend: bool = False
+    """The next suspend writes everything back."""
+    suspend_writes_all: bool = False
+    """The suspend under way counts in `writeback_all`."""
+    cleaner: bool = False
+    suspended: bool = True
+    """As device-mapper sees it."""
+    poisoned: bool = True
+    """The lists must not be used: before the first resume, and once suspend is through."""
+    data_device_sectors: Sector = Sector(0)
+    """Length of the origin at the last resume."""
+    writeback: Writeback | None = None
+    copies_in_flight: int = 0
+    """Jobs that kcopyd has not yet reported."""
+    endio_list: tuple[tuple[CopyJob, bool], ...] = ()
+    """Copies that have ended, and whether they failed."""
+    endio_taken: tuple[tuple[CopyJob, bool], ...] = ()
+    """Those that the endio thread has taken from the list and not yet worked on."""
+    sleeping: frozenset[Waiter | int] = frozenset()
+    """Who sleeps until an entry is freed or an error occurs."""
+    origin_writes_in_flight: int = 0
+    """What the pause of writeback looks at: writes past the cache."""
+    origin_idle_since: Jiffies = Jiffies(0)
+    """When the last of them ended; 0, long before the clock's start, if there was none."""
+    stats: Stats = Stats()
+
+
+def entry_is_committed(wc: State, entry: Entry) -> bool:
+    """Whether a crash now would keep this entry."""
+    return is_committed(entry.seq_count, wc.seq_count)
+
+
+def cache_sector(config: Config, index: int) -> Sector:
+    """Where on the cache device a block's data is."""
+    return Sector(config.data_start + index * config.block_sectors)
