@@ -98,7 +98,7 @@ def calculate_memory_size(device_size: int, block_size: int) -> MemorySize | Siz
     The first guess is an upper bound; it comes down until metadata and data fit together.
 
     >>> calculate_memory_size(262144, 4096)
-    MemorySize(n_blocks=62, metadata_size=4096)
+    MemorySize(n_blocks=63, metadata_size=4096)
     >>> calculate_memory_size(4096, 4096)
     <SizeError.ENOSPC: 'ENOSPC'>
     """
@@ -192,7 +192,7 @@ def entry_region(index: int) -> int:
 def is_committed(entry_seq_count: int, seq_count: int) -> bool:
     """Whether an entry belongs to a commit that is complete (`writecache_entry_is_committed`).
 
-    >>> is_committed(4, 5), is_committed(5, 5), is_committed(U64_MAX, 5)
+    >>> is_committed(4, 5), is_committed(5, 5), is_committed(2**64 - 1, 5)
     (True, False, False)
     """
     return entry_seq_count < seq_count

@@ -66,8 +66,6 @@ class Profile(NamedTuple):
     """A request that overwrites goes on over the neighbours it can overwrite in place.
 
     Where false (5.10.46), it goes on with free blocks, and makes duplicates of what it covers."""
-    writeback_awaits_copies: bool = True
-    """Each pass of writeback begins by waiting for the copies of the one before."""
     suspended_pass_is_limited: bool = True
     """The 64-step limit of a pass of writeback also ends it while the device is suspended."""
     discard_uncounts_uncommitted: bool = True
@@ -101,7 +99,6 @@ _BULLSEYE: Final = _V1_4_0._replace(
     superblock_write=SuperblockWrite.PAGE,
     flush_bios=1,
     overwrite_coalesces=False,
-    writeback_awaits_copies=False,
     suspended_pass_is_limited=False,
 )
 

@@ -154,8 +154,6 @@ class State(NamedTuple):
     data_device_sectors: Sector = Sector(0)
     """Length of the origin at the last resume."""
     writeback: Writeback | None = None
-    copies_in_flight: int = 0
-    """Jobs that kcopyd has not yet reported."""
     endio_list: tuple[tuple[CopyJob, bool], ...] = ()
     """Copies that have ended, and whether they failed."""
     endio_taken: tuple[tuple[CopyJob, bool], ...] = ()

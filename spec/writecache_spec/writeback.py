@@ -57,8 +57,6 @@ def begin_writeback(wc: State, event: WritebackWork, transcript: Transcript) -> 
     """Select the blocks of one pass, or find that there is nothing to do."""
     require(wc.writeback is None, "the writeback function is running")
     require(not wc.poisoned, "the device is suspended")
-    if wc.config.profile.writeback_awaits_copies:
-        require(not wc.copies_in_flight, "copies are in flight")
     require(_pause_is_over(wc, event.now), "writeback pauses while the origin is written")
     return _select(wc, event.now, transcript)
 

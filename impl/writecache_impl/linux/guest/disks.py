@@ -1,0 +1,102 @@
+"""The target's two disks, and how to know that nothing is going on.
+
+Kernel facts
+    * Both disks are dm-linear devices over big ubd disks. They take any size without a new boot,
+      queue limits stack unchanged, so requests are split as on a bare disk, and every bio of a
+      bio-based device is counted from submission to completion, flushes too (request-based disks
+      hide those). So ``/proc/diskstats`` says exactly whether I/O is in flight, and any that came
+      and went since the last look has changed a line.
+    * One processor, no preemption: while this process runs nothing else does, and `sched_yield`
+      lets every runnable thread go first. ``/proc/loadavg`` counts runnable tasks: 1 is us alone.
+
+Quiet means: two looks give the same status and the same lines for all disks with nothing in
+flight, and at a moment between them no task but this one was runnable. From the first look to the
+second no I/O has begun or ended, so at that moment nobody waited for I/O and nobody could go on by
+himself: only timers are left. The devices' contents have stayed, they need no comparing. A look
+costs three or four system calls, 10 to 20 microseconds each in user mode: with the message to the
+host and the operation itself that is what a step costs.
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+from .devicemapper import DeviceMapper
+
+QUIET_LOOKS = 2
+UNDER_WRITEBACK_LOOKS = 200
+LOOKS_PER_CLOCK = 32
+IN_FLIGHT_FIELD = 11
+
+
+class Disk:
+    """The first sectors of a ubd disk."""
+
+    def __init__(self, mapper: DeviceMapper, name: bytes, ubd: str) -> None:
+        self.mapper, self.name, self.ubd = mapper, name, ubd
+        self.dev = mapper.create(name)[1]
+        self.sectors = 0
+
+    def resize(self, sectors: int) -> None:
+        """Become the first `sectors` sectors of the ubd disk."""
+        if sectors == self.sectors:
+            return
+        self.mapper.load(self.name, sectors, b"linear", f"{self.ubd} 0")
+        self.mapper.suspend(self.name)
+        self.mapper.resume(self.name)
+        self.sectors = sectors
+
+
+def nothing_in_flight(diskstats: bytes) -> bool:
+    """Tell whether no line of ``/proc/diskstats`` counts an I/O in flight.
+
+    >>> nothing_in_flight(b" 254 0 dm-0 1 0 8 0 1 0 8 0 0 0 0\\n")
+    True
+    >>> nothing_in_flight(b" 254 0 dm-0 1 0 8 0 1 0 8 0 2 0 0\\n")
+    False
+    """
+    return all(line.split()[IN_FLIGHT_FIELD] == b"0" for line in diskstats.splitlines())
+
+
+def under_writeback(status: str | None) -> bool:
+    """Tell whether a status promises more work: blocks under writeback and no error so far.
+
+    After an error blocks may stay under writeback for ever.
+
+    >>> under_writeback("0 62 60 1"), under_writeback("1 62 60 1"), under_writeback(None)
+    (True, False, False)
+    """
+    fields = status.split() if status else []
+    return len(fields) > 3 and fields[0] == "0" and fields[3] != "0"
+
+
+class Settling:
+    """Waits until everything an operation set in motion has run."""
+
+    def __init__(self) -> None:
+        self.loadavg = os.open("/proc/loadavg", os.O_RDONLY)
+        self.diskstats = os.open("/proc/diskstats", os.O_RDONLY)
+
+    def _alone(self) -> bool:
+        return os.pread(self.loadavg, 64, 0).split()[3].startswith(b"1/")
+
+    def wait(self, status: Callable[[], str | None], seconds: float) -> tuple[str | None, bool]:
+        """Return the settled status, and whether it did settle within the bound."""
+        before: tuple[str | None, bytes] | None = None
+        agreed = looks = 0
+        bound = 0.0
+        while True:
+            os.sched_yield()
+            alone = before is not None and self._alone()
+            now = (status(), os.pread(self.diskstats, 4096, 0))
+            quiet = alone and now == before and nothing_in_flight(now[1])
+            agreed = agreed + 1 if quiet else 0
+            before = now
+            wanted = UNDER_WRITEBACK_LOOKS if under_writeback(now[0]) else QUIET_LOOKS - 1
+            if agreed >= wanted:
+                return now[0], True
+            looks += 1
+            if looks % LOOKS_PER_CLOCK == 0:  # asking for the time is a system call, too
+                bound = bound or time.monotonic() + seconds
+                if time.monotonic() > bound:
+                    return now[0], False

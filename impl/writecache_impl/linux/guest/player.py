@@ -1,0 +1,190 @@
+"""Plays one operation after the other on the dm-writecache device and describes what it saw.
+
+Kernel facts: page faults are dear in user mode, so one page-aligned buffer that was touched once
+serves all I/O; direct bios of up to 1 MiB reach the target whole; the block size, and with it the
+alignment of direct I/O, may change with a new table, so the device is opened anew after one.
+"""
+
+import fcntl
+import hashlib
+import mmap
+import os
+import struct
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from .devicemapper import STATUS_TABLE_FLAG, DeviceMapper
+from .disks import Disk, Settling
+from .kernel import KernelLog, errno_name
+
+NAME = b"writecache"
+SECTOR = 512
+BLKDISCARD = 0x1277
+MASK_64 = (1 << 64) - 1
+Step = dict[str, Any]
+
+
+def fill(buffer: "mmap.mmap | bytearray", sector: int, count: int, tag: int) -> None:
+    """Write the content of `count` sectors from `sector` on: each 32 times (tag, sector)."""
+    words = struct.Struct("<QQ")
+    for index in range(count):
+        pair = words.pack(tag & MASK_64, (sector + index) & MASK_64)
+        buffer[index * SECTOR : (index + 1) * SECTOR] = pair * 32
+
+
+class Player:
+    """The device under test; None where there is none."""
+
+    def __init__(self, mapper: DeviceMapper, cache: Disk, origin: Disk, settle_s: float) -> None:
+        self.mapper, self.cache, self.origin = mapper, cache, origin
+        self.settling = Settling()
+        self.settle_s = settle_s
+        self.log = KernelLog()
+        self.table = ""
+        self.path = ""
+        self.fd: int | None = None
+        self.exists = self.suspended = False
+        self._allocate(1 << 20)
+
+    def _allocate(self, size: int) -> None:
+        self.buffer = mmap.mmap(-1, size)
+        self.buffer.write(bytes(size))
+        self.view = memoryview(self.buffer)
+
+    def reset(self, table: str, cache_sectors: int, origin_sectors: int) -> None:
+        """Remove the device and give the disks new sizes; `table` is the one to open with."""
+        self._close()
+        if self.exists:
+            self.mapper.remove(NAME)
+        self.exists = self.suspended = False
+        self.table = table
+        self.cache.resize(cache_sectors)
+        self.origin.resize(origin_sectors)
+
+    def play(self, op: Sequence[Any]) -> Step | None:
+        """Play one operation, settle, describe; None for one that has no device to act on."""
+        kind = op[0]
+        needs_running = kind in ("write", "write_dsync", "read", "flush", "discard")
+        if kind != "open" and not self.exists or needs_running and self.suspended:
+            return None
+        step: Step = {"op": list(op), "status": None}
+        seen: Step = {}
+        try:
+            getattr(self, "op_" + kind)(seen, *op[1:])
+        except OSError as error:
+            seen["errno"] = errno_name(error.errno or 0)
+        if kind == "open" and "errno" in seen:
+            text = self.log.constructor_error()
+            if text is not None:
+                seen["error"] = text
+        step["status"], settled = self.settling.wait(self._status, self.settle_s)
+        if kind == "open" and "errno" not in seen:
+            step["table"] = self._table()
+        step.update(seen)
+        if not settled:
+            step["hang"] = True
+        return step
+
+    def _status(self) -> str | None:
+        return self.mapper.text(NAME) if self.exists else None
+
+    def _table(self) -> str:
+        names = {self.cache.dev: "CACHE", self.origin.dev: "ORIGIN"}
+        words = self.mapper.text(NAME, STATUS_TABLE_FLAG).split(" ")
+        words[1:3] = [names.get(word, word) for word in words[1:3]]
+        return " ".join(words)
+
+    def _params(self, table: str) -> str:
+        devices = {"CACHE": self.cache.dev, "ORIGIN": self.origin.dev}
+        return " ".join(devices.get(word, word) for word in table.split(" "))
+
+    def _close(self) -> None:
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
+
+    def op_open(self, seen: Step, table: str | None = None) -> None:
+        """Construct and resume, or reload where a device is there."""
+        self.log.skip()
+        params = self._params(self.table if table is None else table)
+        created = not self.exists
+        if created:
+            self.path = self.mapper.create(NAME)[0]
+            self.exists = True
+        self._close()
+        try:
+            self.mapper.load(NAME, self.origin.sectors, NAME, params)
+            if not created:
+                self.mapper.suspend(NAME)
+                self.suspended = True
+            self.mapper.resume(NAME)
+            self.suspended = False
+        except OSError:
+            if created:
+                self.mapper.remove(NAME)
+                self.exists = False
+            else:
+                self.mapper.clear(NAME)
+            raise
+        finally:
+            if self.exists:
+                self.fd = os.open(self.path, os.O_RDWR | os.O_DIRECT)
+
+    def _window(self, count: int) -> memoryview:
+        if count * SECTOR > len(self.view):
+            self._allocate(count * SECTOR)
+        return self.view[: count * SECTOR]
+
+    def _write(self, seen: Step, sector: int, count: int, tag: int, flags: int) -> None:
+        assert self.fd is not None
+        window = self._window(count)
+        fill(self.buffer, sector, count, tag)
+        done = os.pwritev(self.fd, [window], sector * SECTOR, flags)
+        if done != len(window):
+            seen["short"] = done
+
+    def op_write(self, seen: Step, sector: int, count: int, tag: int) -> None:
+        """Direct write."""
+        self._write(seen, sector, count, tag, 0)
+
+    def op_write_dsync(self, seen: Step, sector: int, count: int, tag: int) -> None:
+        """Direct write with RWF_DSYNC."""
+        self._write(seen, sector, count, tag, os.RWF_DSYNC)
+
+    def op_read(self, seen: Step, sector: int, count: int) -> None:
+        """Direct read."""
+        assert self.fd is not None
+        window = self._window(count)
+        done = os.preadv(self.fd, [window], sector * SECTOR)
+        if done != len(window):
+            seen["short"] = done
+        seen["read"] = hashlib.sha256(window[:done]).hexdigest()[:16]
+
+    def op_flush(self, seen: Step) -> None:
+        """Fsync of the device."""
+        assert self.fd is not None
+        os.fsync(self.fd)
+
+    def op_discard(self, seen: Step, sector: int, count: int) -> None:
+        """BLKDISCARD."""
+        assert self.fd is not None
+        fcntl.ioctl(self.fd, BLKDISCARD, struct.pack("=QQ", sector * SECTOR, count * SECTOR))
+
+    def op_message(self, seen: Step, *words: str) -> None:
+        """Send a device-mapper message."""
+        self.mapper.message(NAME, " ".join(words))
+
+    def op_suspend(self, seen: Step) -> None:
+        """Suspend without freezing a filesystem."""
+        self.mapper.suspend(NAME)
+        self.suspended = True
+
+    def op_resume(self, seen: Step) -> None:
+        """Resume."""
+        self.mapper.resume(NAME)
+        self.suspended = False
+
+    def op_sleep(self, seen: Step, ms: float) -> None:
+        """Let time pass."""
+        time.sleep(ms / 1000)

@@ -1,0 +1,114 @@
+"""Talks to the host over a serial line: requests come in as JSON lines, answers go out likewise.
+
+Kernel facts: the user-mode serial driver reads the host's side one byte per system call, so long
+requests come as a file in the exchange directory (hostfs); what it writes goes out in one piece.
+Kernel messages go to the console, never to this line.
+"""
+
+import gc
+import json
+import os
+import sys
+import traceback
+import tty
+from typing import Any
+
+from .devicemapper import DeviceMapper
+from .disks import Disk
+from .kernel import load_modules, mount, power_off
+from .player import Player, Step
+
+UBD_MAJOR, SERIAL_MAJOR, SERIAL_MINOR = 98, 4, 64
+SHELL_VARIABLES = ("HOME", "LANG", "PATH", "TERM")
+
+
+class Line:
+    """The serial line in raw mode."""
+
+    def __init__(self, nodes: str) -> None:
+        path = f"{nodes}/serial"
+        os.mknod(path, 0o020600, os.makedev(SERIAL_MAJOR, SERIAL_MINOR))
+        self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        tty.setraw(self.fd)
+        self.rest = b""
+
+    def receive(self) -> Any:
+        """Return the next request; the host's end of the line ends the kernel."""
+        while b"\n" not in self.rest:
+            got = os.read(self.fd, 4096)
+            if not got:
+                power_off()
+            self.rest += got
+        line, _, self.rest = self.rest.partition(b"\n")
+        return json.loads(line)
+
+    def send(self, answer: object) -> None:
+        """Send one answer."""
+        data = json.dumps(answer, separators=(",", ":")).encode() + b"\n"
+        while data:
+            data = data[os.write(self.fd, data) :]
+
+
+class Guest:
+    """One boot: the disks, the player and the line."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        nodes = config["nodes"]
+        mount("none", "/proc", "proc")
+        mount("none", "/sys", "sysfs")
+        mount("none", nodes, "tmpfs")
+        mount("none", config["exchange"], "hostfs", config["exchange"])
+        with open("/proc/sys/kernel/panic_on_oops", "w") as switch:
+            switch.write("1")
+        self.line = Line(nodes)
+        load_modules(config["modules"])
+        mapper = DeviceMapper(nodes)
+        self.version = mapper.target_version(NAME := b"writecache")
+        if self.version is None:
+            raise RuntimeError(f"this kernel has no target {NAME.decode()}")
+        origin, cache = Disk(mapper, b"origin", f"{UBD_MAJOR}:0"), Disk(
+            mapper, b"cache", f"{UBD_MAJOR}:16"
+        )
+        self.player = Player(mapper, cache, origin, config["settle_s"])
+
+    def hello(self) -> Step:
+        """Say who answers."""
+        return {"kernel": os.uname().release, "target": self.version}
+
+    def play(self, ops: list[list[Any]], lockstep: bool) -> None:
+        """Play operations; in lockstep the host looks at the disks after each of them."""
+        for op in ops:
+            self.line.send(self.player.play(op))
+            if lockstep:
+                self.line.receive()
+
+    def serve(self) -> None:
+        """Answer requests for ever."""
+        self.line.send(self.hello())
+        gc.disable()
+        while True:
+            match self.line.receive():
+                case ["reset", table, cache_sectors, origin_sectors]:
+                    self.player.reset(table, cache_sectors, origin_sectors)
+                    self.line.send({"ready": True})
+                case ["play", lockstep, ops]:
+                    self.play(ops, lockstep)
+                case ["file", lockstep, path]:
+                    with open(path) as batch:
+                        ops = json.load(batch)
+                    self.play(ops, lockstep)
+                case request:
+                    raise ValueError(f"unknown request: {request!r}")
+
+
+def main(path: str) -> None:
+    """Serve; whatever goes wrong is told on the console, and the kernel ends."""
+    try:
+        with open(path) as file:
+            config = json.load(file)
+        Guest(config).serve()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        power_off()

@@ -1,0 +1,179 @@
+"""Which kernels there are: Debian suites, what was fetched of them, kernels somebody built.
+
+A fetched kernel is a directory of its own under the user's cache directory, with a `kernel.json`
+that says what it is. A suite moves on; what was fetched stays until it is fetched again, and can be
+named by its release or its package's version too.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from .errors import KernelUnavailable
+
+RECORD = "kernel.json"
+MODULES_HOME = Path("usr/lib/uml/modules")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """A release of Debian that carries a user-mode kernel with dm-writecache."""
+
+    name: str
+    own_libc: bool
+    """Its kernel needs a newer libc than a host may have: run it with the suite's own."""
+
+
+SUITES = (
+    Suite(name="bullseye", own_libc=False),
+    Suite(name="bookworm", own_libc=False),
+    Suite(name="trixie", own_libc=True),
+    Suite(name="sid", own_libc=True),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelImage:
+    """A kernel that can be run, and where its modules are (None: everything is built in)."""
+
+    name: str
+    path: Path
+    modules_dir: Path | None = None
+    release: str | None = None
+    package: str | None = None
+    target: str | None = None
+    """The target's version, known once the kernel has run."""
+
+    def modules(self, names: Iterable[str]) -> list[Path]:
+        """Return the module files to insert, in order; built-in ones need none."""
+        if self.modules_dir is None:
+            return []
+        index = self.modules_dir / "modules.dep"
+        if not index.exists():
+            return _modules_of_tree(self.modules_dir, names)
+        wanted: dict[Path, None] = {}
+        needs = dict(line.split(":", 1) for line in index.read_text().splitlines() if ":" in line)
+        files = {_module_name(file): file for file in needs}
+        for name in names:
+            file = files.get(name)
+            if file is not None:  # what the index does not name is built in
+                # modules.dep lists what a module needs in reverse order of insertion
+                for part in (*reversed(needs[file].split()), file):
+                    wanted[self.modules_dir / part] = None
+        return list(wanted)
+
+
+def _module_name(path: str) -> str:
+    return Path(path).name.partition(".")[0].replace("_", "-")
+
+
+def _modules_of_tree(tree: Path, names: Iterable[str]) -> list[Path]:
+    """Find modules in a build tree that was not installed: the given order has to do."""
+    found = {_module_name(path.name): path for path in sorted(tree.rglob("*.ko"))}
+    return [found[name] for name in names if name in found]
+
+
+def cache_root() -> Path:
+    """Return the directory of all fetched kernels."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "writecache-reference" / "kernels"
+
+
+def suite_named(name: str) -> Suite | None:
+    """Return the suite of this name."""
+    return next((suite for suite in SUITES if suite.name == name), None)
+
+
+def fetched(directory: Path) -> KernelImage | None:
+    """Return the kernel that was fetched into a directory, None if there is none."""
+    try:
+        record = json.loads((directory / RECORD).read_text())
+        image = KernelImage(
+            name=record["name"],
+            path=directory / record["path"],
+            modules_dir=directory / record["modules_dir"],
+            release=record["release"],
+            package=record["package"],
+            target=record["target"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return image if os.access(image.path, os.X_OK) else None
+
+
+def record(directory: Path, image: KernelImage) -> None:
+    """Write what a directory holds, paths relative to it; readers see the old or the new record."""
+    data = asdict(image)
+    for key in ("path", "modules_dir"):
+        data[key] = os.path.relpath(data[key], directory)
+    partial = directory / f"{RECORD}.{os.getpid()}"
+    partial.write_text(json.dumps(data, indent=1) + "\n")
+    partial.replace(directory / RECORD)
+
+
+def remember_target(image: KernelImage, target: str) -> None:
+    """Note a fetched kernel's target version, learnt by running it."""
+    for directory in image.path.parents:
+        known = fetched(directory)
+        if known is not None and known.path == image.path and known.target != target:
+            with suppress(OSError):  # a cache that cannot be written still serves
+                record(directory, replace(known, target=target))
+
+
+def kernels() -> list[KernelImage]:
+    """Return every fetched kernel: the suites in their order, then what older fetches left."""
+    names = [suite.name for suite in SUITES]
+    found = {path.parent.name: path.parent for path in cache_root().glob(f"*/{RECORD}")}
+    order = [name for name in names if name in found] + sorted(set(found) - set(names))
+    images = (fetched(found[name]) for name in order)
+    return [image for image in images if image is not None]
+
+
+def locate(name: str | os.PathLike[str], modules: str | None = None) -> KernelImage:
+    """Return the kernel of a suite, a fetched version or a file; fetch a suite that is not there.
+
+    Raises KernelUnavailable, whose message is one line.
+    """
+    text = os.fspath(name)
+    suite = suite_named(text)
+    if suite is not None:
+        from .fetch import fetch  # the fetcher needs this module's types
+
+        return fetched(cache_root() / suite.name) or fetch(suite)
+    for image in kernels():
+        if text in (image.release, image.package):
+            return image
+    path = Path(text).expanduser()
+    if path.is_file():
+        return _built(path.resolve(), modules)
+    known = ", ".join(suite.name for suite in SUITES)
+    raise KernelUnavailable(
+        f"{text!r} is no suite ({known}), no version of a fetched kernel and no file"
+    )
+
+
+def _built(path: Path, modules: str | None) -> KernelImage:
+    """Describe a kernel somebody built."""
+    if not os.access(path, os.X_OK):
+        raise KernelUnavailable(f"{path} cannot be executed")
+    if modules is not None:
+        directory: Path | None = Path(modules).expanduser().resolve()
+        if not (directory and directory.is_dir()):
+            raise KernelUnavailable(f"{modules} is no directory of modules")
+    else:
+        directory = _modules_beside(path)
+    return KernelImage(name=str(path), path=path, modules_dir=directory)
+
+
+def _modules_beside(path: Path) -> Path | None:
+    """Find the modules of a built kernel: installed beside it, or in its build tree."""
+    beside = path.parent
+    for pattern in ("modules.dep", "modules/modules.dep", "modules/*/modules.dep"):
+        for index in sorted(beside.glob(pattern)):
+            return index.parent
+    for index in sorted(beside.glob("lib/modules/*/modules.dep")):
+        return index.parent
+    return beside if (beside / "drivers" / "md").is_dir() else None

@@ -1,0 +1,105 @@
+"""Headers and operations of a trace, checked before a kernel sees them."""
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .content import SECTOR_BYTES
+
+Step = dict[str, Any]
+Op = Sequence[Any]
+
+NUMBERS = {
+    "write": 3,
+    "write_dsync": 3,
+    "read": 2,
+    "flush": 0,
+    "discard": 2,
+    "suspend": 0,
+    "resume": 0,
+    "sleep": 1,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceHeader:
+    """The part of a trace's header that the harness needs; images decoded, without trailing zeros."""
+
+    table: str
+    cache_sectors: int
+    origin_sectors: int
+    cache_image: bytes = b""
+    origin_image: bytes = b""
+
+    @classmethod
+    def parse(cls, header: Mapping[str, Any]) -> "TraceHeader":
+        """Read a header; ValueError says what is wrong with it."""
+        table = header.get("table")
+        if not isinstance(table, str):
+            raise ValueError("a trace's header needs the key 'table', a text")
+        sizes = {key: _sectors(header, key) for key in ("cache_sectors", "origin_sectors")}
+        return cls(
+            table=table,
+            **sizes,
+            cache_image=_image(header, "cache_image", sizes["cache_sectors"]),
+            origin_image=_image(header, "origin_image", sizes["origin_sectors"]),
+        )
+
+
+def _sectors(header: Mapping[str, Any], key: str) -> int:
+    value = header.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"a trace's header needs the key {key!r}, a positive number")
+    return value
+
+
+def _image(header: Mapping[str, Any], key: str, sectors: int) -> bytes:
+    text = header.get(key)
+    if text is None:
+        return b""
+    size = sectors * SECTOR_BYTES
+    try:
+        image = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), size + 1)
+    except (binascii.Error, zlib.error, TypeError, ValueError) as error:
+        raise ValueError(f"{key} is not base64 of zlib: {error}") from None
+    if len(image) > size:
+        raise ValueError(f"{key} is longer than the device")
+    return image
+
+
+def check_op(op: Op) -> None:
+    """Refuse an operation that has no meaning here; ValueError says why."""
+    if not op or not isinstance(op[0], str):
+        raise ValueError(f"not an operation: {op!r}")
+    kind, *arguments = op
+    if kind == "write_fua":
+        raise ValueError("user-mode Linux cannot be asked for write_fua from user space")
+    if kind in ("open", "message"):
+        good = all(isinstance(word, str) and "\0" not in word for word in arguments)
+        good = good and (len(arguments) < 2 if kind == "open" else len(arguments) > 0)
+    elif kind in NUMBERS:
+        good = len(arguments) == NUMBERS[kind] and all(
+            isinstance(number, int) and number >= 0 for number in arguments
+        )
+    else:
+        raise ValueError(f"unknown operation: {kind!r}")
+    if not good:
+        raise ValueError(f"malformed operation: {list(op)!r}")
+
+
+def named_start_sectors(table: str) -> frozenset[int]:
+    """Return the sectors that a table names as `start_sector`, whether or not they take effect.
+
+    >>> sorted(named_start_sectors("s ORIGIN CACHE 4096 2 Start_Sector 016"))
+    [16]
+    """
+    words = table.split()
+    return frozenset(
+        int(number)
+        for name, number in zip(words, words[1:], strict=False)
+        if name.lower() == "start_sector" and re.fullmatch("[0-9]+", number)
+    )

@@ -1,0 +1,187 @@
+"""The two devices under a cache, as bytes, and how effects play on them.
+
+`Devices` does at once what an effect says: it is the pair of devices of a machine that does not
+crash.  Writing a metadata region does not encode what has not changed since it was last written:
+it tells by the identity of the entries' leaves (`writecache_spec.vector`).
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterable
+
+from writecache_spec.codec import decode_entries, decode_superblock, encode_superblock
+from writecache_spec.effects import WriteMetadata
+from writecache_spec.events import Device
+from writecache_spec.layout import (
+    ENTRY_SIZE,
+    SUPERBLOCK_SIZE,
+    MemoryEntry,
+    Superblock,
+    SuperblockError,
+    check_superblock,
+    round_up,
+)
+from writecache_spec.state import Config, Entry
+from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of
+from writecache_spec.vector import FAN_OUT
+
+_WORDS = struct.Struct("<QQ")
+_LEAF_SIZE = FAN_OUT * ENTRY_SIZE
+_LEAF = struct.Struct(f"<{2 * FAN_OUT}Q")
+_BLOCK_SIZES = (512, 1024, 2048, 4096)
+DIGEST_DIGITS = 16
+"""Hex digits of a SHA-256 that a vector carries."""
+
+
+class OutOfRangeError(Exception):
+    """An I/O reaches beyond the end of a device: the block layer fails it."""
+
+
+def pattern(sector: int, n_sectors: int, tag: int) -> bytes:
+    """What a vector's write puts there: each sector 32 times its tag and its own number.
+
+    >>> pattern(7, 1, 3)[:16].hex()
+    '03000000000000000700000000000000'
+    """
+    pack = _WORDS.pack
+    return b"".join([pack(tag, sector + i) * (SECTOR_SIZE // 16) for i in range(n_sectors)])
+
+
+class Devices:
+    """Cache and origin, each a mutable array of bytes."""
+
+    __slots__ = ("_written", "cache", "origin")
+
+    def __init__(self, cache: bytearray, origin: bytearray) -> None:
+        self.cache = cache
+        self.origin = origin
+        self._written: dict[int, tuple[Entry, ...]] = {}
+
+    def fork(self) -> "Devices":
+        """An independent copy."""
+        copy = Devices(bytearray(self.cache), bytearray(self.origin))
+        copy._written = dict(self._written)
+        return copy
+
+    def forget_metadata(self) -> None:
+        """Metadata of another table may now be what the cache device holds."""
+        self._written.clear()
+
+    def of(self, device: Device) -> bytearray:
+        """The bytes of one of the two."""
+        return self.cache if device is Device.CACHE else self.origin
+
+    def read(self, device: Device, sector: int, n_sectors: int) -> bytes:
+        """Read sectors; raises OutOfRangeError."""
+        data = self.of(device)
+        first, size = bytes_of(sector), bytes_of(n_sectors)
+        if first + size > len(data):
+            raise OutOfRangeError(f"sectors {sector} to {sector + n_sectors}")
+        return bytes(data[first : first + size])
+
+    def write(self, device: Device, sector: int, content: bytes) -> None:
+        """Write whole sectors; raises OutOfRangeError."""
+        data = self.of(device)
+        first = bytes_of(sector)
+        if first + len(content) > len(data):
+            raise OutOfRangeError(f"sectors from {sector}")
+        data[first : first + len(content)] = content
+
+    def copy(self, cache_sector: int, origin_sector: int, n_sectors: int) -> None:
+        """Copy from the cache to the origin; raises OutOfRangeError."""
+        content = self.read(Device.CACHE, cache_sector, n_sectors)
+        self.write(Device.ORIGIN, origin_sector, content)
+
+    def discard(self, device: Device, sector: int, n_sectors: int) -> None:
+        """Discard sectors: these devices zero them."""
+        self.write(device, sector, bytes(bytes_of(n_sectors)))
+
+    def write_metadata(self, start_sector: Sector, effect: WriteMetadata) -> None:
+        """Write a part of the metadata area, encoding only what has changed."""
+        base = bytes_of(start_sector)
+        first = bytes_of(effect.first_sector)
+        last = first + bytes_of(effect.n_sectors)
+        if first == 0:
+            encoded = encode_superblock(effect.metadata.superblock)
+            self.cache[base : base + SUPERBLOCK_SIZE] = encoded
+        entries = effect.metadata.entries
+        end = min(last, SUPERBLOCK_SIZE + len(entries) * ENTRY_SIZE)
+        written = self._written
+        number = max(first - SUPERBLOCK_SIZE, 0) // _LEAF_SIZE
+        while (begin := SUPERBLOCK_SIZE + number * _LEAF_SIZE) < end:
+            leaf = entries.leaf(number)
+            if written.get(number) is not leaf:
+                encoded = _encode_leaf(leaf)
+                low, high = max(begin, first), min(begin + len(encoded), end)
+                self.cache[base + low : base + high] = encoded[low - begin : high - begin]
+                if low == begin and high == begin + len(encoded):
+                    written[number] = leaf
+            number += 1
+
+    def superblock(self, start_sector: int) -> Superblock | None:
+        """What lies where a superblock should be; None where the device ends before."""
+        first = bytes_of(start_sector)
+        content = self.cache[first : first + SUPERBLOCK_SIZE]
+        return decode_superblock(bytes(content)) if len(content) == SUPERBLOCK_SIZE else None
+
+    def metadata(self, config: Config) -> tuple[Superblock, tuple[MemoryEntry, ...]]:
+        """Superblock and entries as a resume reads them."""
+        first = bytes_of(config.start_sector)
+        begin = first + SUPERBLOCK_SIZE
+        content = self.cache[begin : begin + config.n_blocks * ENTRY_SIZE]
+        return decode_superblock(bytes(self.cache[first:begin])), tuple(
+            decode_entries(bytes(content))
+        )
+
+    def digests(self, start_sectors: Iterable[Sector]) -> tuple[str, str]:
+        """Digests of cache and origin as vectors carry them, metadata tails as zero."""
+        return masked_digest(self.cache, start_sectors), masked_digest(self.origin, ())
+
+
+def _encode_leaf(leaf: tuple[Entry, ...]) -> bytes:
+    numbers = [number for entry in leaf for number in entry[:2]]
+    if len(leaf) == FAN_OUT:
+        return _LEAF.pack(*numbers)
+    return struct.pack(f"<{len(numbers)}Q", *numbers)
+
+
+def undefined_range(cache: bytearray, start_sector: int) -> tuple[int, int] | None:
+    """Bytes between the last entry and the first block, whose content nobody defines.
+
+    None where there is no valid superblock at `start_sector`.
+    """
+    first = bytes_of(start_sector)
+    header = bytes(cache[first : first + SUPERBLOCK_SIZE])
+    if len(header) < SUPERBLOCK_SIZE:
+        return None
+    superblock = decode_superblock(header)
+    if superblock.block_size not in _BLOCK_SIZES or not superblock.n_blocks:
+        return None
+    size = check_superblock(superblock, superblock.block_size, len(cache) - first)
+    if isinstance(size, SuperblockError):
+        return None
+    end_of_entries = SUPERBLOCK_SIZE + superblock.n_blocks * ENTRY_SIZE
+    return first + end_of_entries, first + round_up(end_of_entries, superblock.block_size)
+
+
+def masked_digest(data: bytearray, start_sectors: Iterable[Sector]) -> str:
+    """The first 16 hex digits of SHA-256, undefined metadata taken as zero."""
+    ranges = [undefined_range(data, start_sector) for start_sector in start_sectors]
+    masked = sorted(found for found in ranges if found is not None and found[0] < found[1])
+    view = memoryview(data)
+    digest = hashlib.sha256()
+    position = 0
+    for begin, end in masked:
+        if end <= position:
+            continue
+        begin = max(begin, position)
+        digest.update(view[position:begin])
+        digest.update(bytes(end - begin))
+        position = end
+    digest.update(view[position:])
+    return digest.hexdigest()[:DIGEST_DIGITS]
+
+
+def content_digest(content: bytes) -> str:
+    """The same of data that was read."""
+    return hashlib.sha256(content).hexdigest()[:DIGEST_DIGITS]
