@@ -2,7 +2,7 @@
 
 `Devices` does at once what an effect says: it is the pair of devices of a machine that does not
 crash.  Writing a metadata region does not encode what has not changed since it was last written:
-it tells by the identity of the entries' leaves (`writecache_spec.vector`).
+it compares the identity of the vectors' nodes (`writecache_spec.vector`).
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from writecache_spec.effects import WriteMetadata
 from writecache_spec.events import Device
 from writecache_spec.layout import (
     ENTRY_SIZE,
+    REGION_SIZE,
     SUPERBLOCK_SIZE,
     MemoryEntry,
     Superblock,
@@ -23,7 +24,7 @@ from writecache_spec.layout import (
 )
 from writecache_spec.state import Config, Entry
 from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of
-from writecache_spec.vector import FAN_OUT
+from writecache_spec.vector import FAN_OUT, Vector
 
 _WORDS = struct.Struct("<QQ")
 _LEAF_SIZE = FAN_OUT * ENTRY_SIZE
@@ -55,7 +56,8 @@ class Devices:
     def __init__(self, cache: bytearray, origin: bytearray) -> None:
         self.cache = cache
         self.origin = origin
-        self._written: dict[int, tuple[Entry, ...]] = {}
+        self._written: dict[int, Vector[Entry]] = {}
+        # The entries that each region was last written with.
 
     def fork(self) -> "Devices":
         """An independent copy."""
@@ -105,18 +107,28 @@ class Devices:
             encoded = encode_superblock(effect.metadata.superblock)
             self.cache[base : base + SUPERBLOCK_SIZE] = encoded
         entries = effect.metadata.entries
-        end = min(last, SUPERBLOCK_SIZE + len(entries) * ENTRY_SIZE)
-        written = self._written
-        number = max(first - SUPERBLOCK_SIZE, 0) // _LEAF_SIZE
-        while (begin := SUPERBLOCK_SIZE + number * _LEAF_SIZE) < end:
-            leaf = entries.leaf(number)
-            if written.get(number) is not leaf:
-                encoded = _encode_leaf(leaf)
-                low, high = max(begin, first), min(begin + len(encoded), end)
-                self.cache[base + low : base + high] = encoded[low - begin : high - begin]
-                if low == begin and high == begin + len(encoded):
-                    written[number] = leaf
-            number += 1
+        end_of_entries = SUPERBLOCK_SIZE + len(entries) * ENTRY_SIZE
+        last = min(last, end_of_entries)
+        for begin in range(first, last, REGION_SIZE):
+            end = min(begin + REGION_SIZE, last)
+            region = begin // REGION_SIZE
+            self._write_entries(base, (begin, end), entries, self._written.get(region))
+            # A superblock's write carries only a part of the first region.
+            if end == min(begin + REGION_SIZE, end_of_entries):
+                self._written[region] = entries
+
+    def _write_entries(
+        self, base: int, span: tuple[int, int], entries: Vector[Entry], old: Vector[Entry] | None
+    ) -> None:
+        """Write the bytes `span` of a metadata area that begins at `base` and now holds `old`."""
+        first, last = span
+        first_leaf = max(first - SUPERBLOCK_SIZE, 0) // _LEAF_SIZE
+        last_leaf = -(-(last - SUPERBLOCK_SIZE) // _LEAF_SIZE)
+        for number, leaf in entries.changed_leaves(old, first_leaf, last_leaf):
+            encoded = _encode_leaf(leaf)
+            begin = SUPERBLOCK_SIZE + number * _LEAF_SIZE
+            low, high = max(begin, first), min(begin + len(encoded), last)
+            self.cache[base + low : base + high] = encoded[low - begin : high - begin]
 
     def superblock(self, start_sector: int) -> Superblock | None:
         """What lies where a superblock should be; None where the device ends before."""

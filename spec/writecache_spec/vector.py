@@ -81,15 +81,15 @@ class Vector(Generic[T]):
         made._shift = self._shift
         return made
 
-    def leaf(self, number: int) -> tuple[T, ...]:
-        """Items number·32 to number·32 + 31, as one tuple that lives as long as it is unchanged."""
-        node = self._root
-        shift = self._shift
-        index = number << FAN_OUT_BITS
-        while shift:
-            node = node[index >> shift & _MASK]
-            shift -= FAN_OUT_BITS
-        return node
+    def changed_leaves(
+        self, other: "Vector[T] | None", first: int, last: int
+    ) -> Iterator[tuple[int, tuple[T, ...]]]:
+        """Leaves from number `first` up to `last` that another vector of this length may not have.
+
+        A leaf holds 32 items.  What the two share is passed over without being looked at.
+        """
+        theirs = None if other is None else other._root
+        return _changed(self._root, theirs, self._shift, 0, (first, last))
 
     def leaves(self) -> Iterator[tuple[T, ...]]:
         """All leaves in order."""
@@ -102,6 +102,29 @@ def _leaves(node: tuple[Any, ...], shift: int) -> Iterator[tuple[Any, ...]]:
         return
     for child in node:
         yield from _leaves(child, shift - FAN_OUT_BITS)
+
+
+def _changed(
+    mine: tuple[Any, ...],
+    theirs: tuple[Any, ...] | None,
+    shift: int,
+    number: int,
+    bounds: tuple[int, int],
+) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Changed leaves below a node whose first leaf has this number."""
+    if mine is theirs:
+        return
+    if not shift:
+        yield number, mine
+        return
+    width = 1 << (shift - FAN_OUT_BITS)
+    for position, child in enumerate(mine):
+        begin = number + position * width
+        if begin >= bounds[1] or begin + width <= bounds[0]:
+            continue
+        other = None if theirs is None else theirs[position]
+        if child is not other:
+            yield from _changed(child, other, shift - FAN_OUT_BITS, begin, bounds)
 
 
 def _set(node: tuple[Any, ...], shift: int, index: int, item: Any) -> tuple[Any, ...]:
