@@ -1,15 +1,15 @@
 """The checker: whether what was seen is something that the reference does.
 
 It carries the *set* of machines that fit everything seen so far: nearly always one.  At each step
-every machine does the operation by the canonical schedule.  Where a request met a gap at which
-something was pending, the other schedules are tried too, and all that fit are kept: they may differ
-in what does not show yet.  The search is bounded by `MAXIMUM_SCHEDULES` for a step; what it did is
-counted.  A step that nothing explains is a *divergence*.
+every machine does the operation by the canonical schedule.  Where that met a choice (`kernel`), the
+other schedules are tried too, and all that fit are kept: they may differ in what does not show yet.
+The search is bounded by `MAXIMUM_SCHEDULES` for a step; what it did is counted.  A step that
+nothing explains is a *divergence*.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from writecache_models.devices import Devices, content_digest
 from writecache_models.kernel import HangError, PanicError
@@ -91,7 +91,7 @@ def observe(machine: Machine, op: Op, outcome: Outcome, digests: bool = True) ->
         seen["errno"] = outcome.errno
     if outcome.message:
         seen["error"] = outcome.message
-    if op[0] == "open" and machine.wc is not None:
+    if op[0] == "open" and not outcome.errno:
         seen["table"] = machine.table()
     if op[0] == "read" and outcome.data is not None:
         seen["read"] = content_digest(outcome.data)
@@ -104,70 +104,72 @@ def observe(machine: Machine, op: Op, outcome: Outcome, digests: bool = True) ->
 class Verdict:
     """What became of one step."""
 
-    explained: bool
-    canonical: bool
-    """The canonical schedule explains it."""
-    schedules: int
+    explained: bool = False
+    schedules: int = 0
     """How many were tried."""
-    expected: Observation
+    expected: Observation = field(default_factory=dict)
     """What the canonical schedule would have shown."""
 
 
-@dataclass(slots=True)
+class Candidate(NamedTuple):
+    """A machine that fits everything seen so far, and how it came to be so."""
+
+    machine: Machine
+    deviations: Mapping[int, tuple[int, ...]]
+    """The choices made, by step, where the schedule was not the canonical one."""
+
+
 class Checker:
     """Judges one trace's observations, step by step."""
 
-    trace: Trace
-    profile: Profile
-    machines: list[Machine] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.machines = [new_machine(self.trace, self.profile)]
+    def __init__(self, trace: Trace, profile: Profile) -> None:
+        self.trace = trace
+        self.candidates = [Candidate(new_machine(trace, profile), {})]
+        """Those with the fewest deviations first."""
+        self._number = 0
 
     def step(self, op: Op, seen: Observation) -> Verdict:
         """Judge one observation; raises UnusableStepError."""
-        verdict = Verdict(explained=False, canonical=False, schedules=0, expected={})
-        kept: list[Machine] = []
-        for number, machine in enumerate(self.machines):
-            for choices, after, expected in self._schedules(machine, op, seen):
-                verdict.schedules += 1
-                if number == 0 and not choices:
+        verdict = Verdict()
+        kept: list[Candidate] = []
+        for candidate in self.candidates:
+            for choices, after, expected in self._schedules(candidate.machine, op, seen):
+                if not verdict.schedules:
                     verdict.expected = expected
+                verdict.schedules += 1
                 if not agrees(expected, seen):
                     continue
                 verdict.explained = True
-                verdict.canonical |= not any(choices)
-                if not any(after.same_as(other) for other in kept[:MAXIMUM_MACHINES]):
-                    kept.append(after)
-        self.machines = kept[:MAXIMUM_MACHINES]
+                deviations = candidate.deviations
+                if any(choices):
+                    deviations = {**deviations, self._number: choices}
+                kept.append(Candidate(after, deviations))
+        self._number += 1
+        self.candidates = _distinct(kept)
         return verdict
 
     def _schedules(
         self, machine: Machine, op: Op, seen: Observation
-    ) -> Iterator[tuple[tuple[bool, ...], Machine, Observation]]:
+    ) -> Iterator[tuple[tuple[int, ...], Machine, Observation]]:
         """Every schedule of one operation, the canonical one first, up to the bound."""
-        agenda: list[tuple[bool, ...]] = [()]
+        pristine = machine.fork()
+        agenda: list[tuple[int, ...]] = [()]
         tried = 0
-        # Only a request of several pieces has gaps; anything else need not be undone.
-        forks = op[0] in ("write", "write_fua", "write_dsync", "read")
-        pristine = machine.fork() if forks and op[2] > self._piece(machine) else None
         while agenda and tried < MAXIMUM_SCHEDULES:
             choices = agenda.pop(0)
             tried += 1
-            after = pristine.fork() if pristine is not None and choices else machine
+            after = pristine.fork() if choices else machine
             expected = self._run(after, op, choices, seen)
+            for number in range(len(choices), len(after.alternatives)):
+                canonical = (0,) * (number - len(choices))
+                for choice in range(1, after.alternatives[number]):
+                    agenda.append((*choices, *canonical, choice))
             yield choices, after, expected
-            if pristine is not None:
-                for gap in range(len(choices), after.gaps):
-                    agenda.append((*choices, *(False,) * (gap - len(choices)), True))
-
-    def _piece(self, machine: Machine) -> int:
-        return machine.wc.config.block_sectors if machine.wc else 0
 
     def _run(
-        self, machine: Machine, op: Op, choices: tuple[bool, ...], seen: Observation
+        self, machine: Machine, op: Op, choices: tuple[int, ...], seen: Observation
     ) -> Observation:
-        machine.choices, machine.gaps = choices, 0
+        machine.choices, machine.alternatives = choices, []
         try:
             outcome = perform(machine, op, self.trace.table)
         except PanicError as panic:
@@ -175,6 +177,17 @@ class Checker:
         except HangError:
             return {"hang": True}
         return observe(machine, op, outcome, digests="cache" in seen or "origin" in seen)
+
+
+def _distinct(candidates: list[Candidate]) -> list[Candidate]:
+    """Candidates without those that will do the same as one with fewer deviations."""
+    distinct: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda one: len(one.deviations)):
+        if len(distinct) == MAXIMUM_MACHINES:
+            break
+        if not any(candidate.machine.same_as(other.machine) for other in distinct):
+            distinct.append(candidate)
+    return distinct
 
 
 _COMPARED: Final = ("panic", "hang", "status", "table", "errno", "error", "read")

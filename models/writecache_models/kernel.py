@@ -5,6 +5,10 @@ endio thread; timers and a clock.  **The canonical order** of what is pending: t
 work queue until it is empty, then copies end, then their blocks are freed.
 
 A function of the work queue that pauses (`pause_writeback`) holds up what is queued behind it.
+
+Where a schedule can go more than one way there is a *choice*: a number, 0 being canonical.  Besides
+the gaps between the pieces of a request (`machine`) there is one here: which copy ends first.  It
+matters only while no block is free, for the first block to be freed is the next to be taken.
 """
 
 from collections.abc import Callable
@@ -63,6 +67,24 @@ class HangError(Exception):
     """The operation waits for something that nobody will do."""
 
 
+def merged(copies: list[Copy], start: Callable[[Copy], int]) -> list[Copy]:
+    """Copies in the order in which their requests end.
+
+    Requests queued together are merged when one lies directly before or behind the last one; the
+    parts of a merged request end in the order of their sectors.
+    """
+    requests: list[list[Copy]] = []
+    for copy in copies:
+        last = requests[-1] if requests else []
+        if last and start(last[-1]) + last[-1].n_sectors == start(copy):
+            last.append(copy)
+        elif last and start(copy) + copy.n_sectors == start(last[0]):
+            last.insert(0, copy)
+        else:
+            requests.append([copy])
+    return [copy for request in requests for copy in request]
+
+
 class Kernel:
     """At most one cache, its two devices, and everything that works in the background."""
 
@@ -71,9 +93,14 @@ class Kernel:
         self.devices = devices
         self.wc: State | None = None
         self.now = Jiffies(2**32 - INITIAL_JIFFIES_S * profile.environment.hz)
+        self.choices: tuple[int, ...] = ()
+        """What to choose, in the order in which choices come; beyond its end: 0."""
+        self.alternatives: list[int] = []
+        """How many ways there were at each choice so far."""
         self._queue: list[Work] = []
         self._timers: dict[Timer, int] = {}
-        self._copies: list[Copy] = []
+        self._copies: list[list[Copy]] = []
+        # Copies under way: those of each pass of writeback together.
         self._completed: dict[int, str | None] = {}
         self._remapped: list[Remap] = []
         self._returned: list[str | None] = []
@@ -82,7 +109,7 @@ class Kernel:
         """Become a copy of another kernel; states are shared, bytes are not."""
         self.wc, self.now = other.wc, other.now
         self._queue, self._timers = list(other._queue), dict(other._timers)
-        self._copies = list(other._copies)
+        self._copies = [list(copies) for copies in other._copies]
 
     def same_as(self, other: "Kernel") -> bool:
         """Whether two kernels will do the same from now on."""
@@ -125,7 +152,7 @@ class Kernel:
         if wc.writeback is None and self._queue and self._run_work(self._queue[0]):
             return True
         if self._copies:
-            self._end_copy(self._copies.pop(0))
+            self._end_copies(self._copies.pop(0))
             return True
         if wc.endio_list:
             self._step(EndioTake())
@@ -141,16 +168,30 @@ class Kernel:
         if after.effects and isinstance(after.effects[0], NotEnabled):
             return False
         del self._queue[0]
+        if work is Work.WRITEBACK:
+            self._copies.append([])
         self._take(after.state, after.effects)
         return True
 
-    def _end_copy(self, copy: Copy) -> None:
-        failed = False
-        try:
-            self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
-        except OutOfRangeError:
-            failed = True
-        self._step(CopyEnd(copy.job, failed))
+    def _end_copies(self, copies: list[Copy]) -> None:
+        """End the copies of a pass, in the order in which the block layer merges them."""
+        read = merged(copies, lambda copy: copy.cache_sector)
+        written = merged(read, lambda copy: copy.origin_sector)
+        if len(written) > 1 and not self._live().freelist:
+            written.insert(0, written.pop(self._choose(len(written))))
+        for copy in written:
+            failed = False
+            try:
+                self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
+            except OutOfRangeError:
+                failed = True
+            self._step(CopyEnd(copy.job, failed))
+
+    def _choose(self, alternatives: int) -> int:
+        """Take the next choice."""
+        number = len(self.alternatives)
+        self.alternatives.append(alternatives)
+        return self.choices[number] if number < len(self.choices) else 0
 
     def _wait_while(self, condition: Callable[[], bool]) -> None:
         """Let the machine run until the condition is over."""
@@ -200,7 +241,9 @@ class Kernel:
                 case Complete(bio, errno):
                     self._completed[bio.tag] = errno
                 case Copy():
-                    self._copies.append(effect)
+                    if not self._copies:
+                        self._copies.append([])
+                    self._copies[-1].append(effect)
                 case StartTimer(timer, delay):
                     self._timers.setdefault(timer, self.now + delay)
                 case StopTimer(timer):

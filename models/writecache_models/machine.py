@@ -6,8 +6,8 @@ constructs before it suspends.  A machine does one operation at a time, then eve
 to do, until it is settled.
 
 **The canonical schedule** (one processor, no preemption): all pieces of a request are mapped first,
-then the background runs (`kernel`).  At each gap between two pieces the kernel may also have let
-everything that is pending run: such a gap is a *choice*, and `choices` says at which ones it did.
+then the background runs (`kernel`).  At each gap between two pieces at which something is pending
+the kernel may also have let all of it run: such a gap is a choice.
 """
 
 from collections.abc import Sequence
@@ -55,10 +55,6 @@ class Machine(Kernel):
         super().__init__(profile, devices)
         self.start_sectors: tuple[Sector, ...] = (Sector(0),)
         """Where any table so far said that metadata begins."""
-        self.choices: tuple[bool, ...] = ()
-        """At which gaps, in order, everything pending runs; beyond its end: at none."""
-        self.gaps = 0
-        """Gaps met so far at which something was pending."""
         self._tag = 0
 
     def fork(self) -> "Machine":
@@ -251,9 +247,7 @@ class Machine(Kernel):
         """Between two pieces of a request: nothing happens, or everything that is pending."""
         if not self.pending():
             return
-        chosen = self.gaps < len(self.choices) and self.choices[self.gaps]
-        self.gaps += 1
-        if chosen:
+        if self._choose(2):
             self.settle()
 
     def _refuse_misaligned(self, sector: int, n_sectors: int) -> Outcome:
@@ -263,6 +257,7 @@ class Machine(Kernel):
         return Outcome("EINVAL" if misaligned else None)
 
     def _return(self) -> Outcome:
+        self.settle()
         return Outcome(self._returned.pop())
 
     def _new_tag(self) -> int:

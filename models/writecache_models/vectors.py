@@ -38,6 +38,9 @@ OPERATIONS: Final[Mapping[str, tuple[type, ...]]] = {
 """Operations by name, with the types of their arguments."""
 _OBSERVED: Final = ("status", "table", "errno", "error", "read", "cache", "origin")
 _TAG_LIMIT: Final = 2**64
+_LARGEST_DEVICE: Final = 2**23
+"""Sectors: 4 GiB."""
+_LARGEST_IMAGE: Final = 512 * _LARGEST_DEVICE
 
 
 class VectorError(ValueError):
@@ -109,7 +112,11 @@ def unpack_image(text: str | None) -> bytes:
     if text is None:
         return b""
     try:
-        return zlib.decompress(base64.b64decode(text, validate=True))
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(base64.b64decode(text, validate=True), _LARGEST_IMAGE)
+        if not unpacker.eof:
+            raise ValueError("not a whole zlib stream, or larger than any device here")
+        return content
     except (binascii.Error, zlib.error) as error:
         raise ValueError(f"not a base64 of zlib: {error}") from error
 
@@ -175,8 +182,10 @@ def _parse_header(record: dict[str, Any], where: str) -> Trace:
             raise VectorError(f"{where}: {key} is not a string")
     for key in ("cache_sectors", "origin_sectors"):
         value = record.get(key)
-        if type(value) is not int or not 0 < value <= 2**23:
-            raise VectorError(f"{where}: {key} {value!r} is not a number from 1 to {2**23}")
+        if type(value) is not int or not 0 < value <= _LARGEST_DEVICE:
+            raise VectorError(
+                f"{where}: {key} {value!r} is not a number from 1 to {_LARGEST_DEVICE}"
+            )
     images = {}
     for key in ("cache_image", "origin_image"):
         try:

@@ -1,1 +1,26 @@
-"""x"""
+"""Real Linux kernels as targets: fetched, booted in user mode, driven step by step."""
+
+from .boot import BootOptions, UserModeLinux
+from .content import content_hash
+from .errors import HarnessError, KernelDied, KernelHung, KernelUnavailable
+from .fetch import fetch
+from .suites import SUITES, KernelImage, Suite, kernels, locate
+from .target import LinuxTarget, Session
+
+__all__ = [
+    "SUITES",
+    "BootOptions",
+    "HarnessError",
+    "KernelDied",
+    "KernelHung",
+    "KernelImage",
+    "KernelUnavailable",
+    "LinuxTarget",
+    "Session",
+    "Suite",
+    "UserModeLinux",
+    "content_hash",
+    "fetch",
+    "kernels",
+    "locate",
+]

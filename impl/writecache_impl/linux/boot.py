@@ -4,7 +4,7 @@ Everything is private and bounded: directories of our own, disks as sparse files
 there is room, every wait with a time-out, a guard process that ends the kernel with its user. A
 kernel that panics, dies or hangs is a result (`KernelDied`, `KernelHung`), not a failure.
 
-Kernel facts: the host's ``/`` is the guest's root (hostfs), so the guest runs the host's own Python;
+Kernel facts: the host's ``/`` is the guest's root (hostfs): the guest runs the host's own Python;
 devtmpfs hides the host's ``/dev`` from the guest, so what the guest must see lies elsewhere; the
 guest's memory is a file in TMPDIR; `seccomp=auto` lets kernels since 6.16 trap system calls without
 ptrace, twice as fast, and is ignored by older ones; `con0` carries kernel messages, the serial line
@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -50,6 +50,12 @@ class BootOptions:
     extra_modules: tuple[str, ...] = ()
     entry: str = "serve"
     """Module of the guest package whose `main` is run."""
+
+    def with_disks_of(self, size: int) -> Self:
+        """Return options whose disks hold at least `size` bytes."""
+        while self.disk_bytes < size:
+            self = replace(self, disk_bytes=2 * self.disk_bytes)
+        return self
 
 
 def _visible_directory() -> Path:
@@ -131,6 +137,14 @@ class UserModeLinux:
             file.truncate(self.options.disk_bytes)
             self.disks[name] = mmap.mmap(file.fileno(), self.options.disk_bytes)
         return path
+
+    def set_disk(self, name: str, image: bytes) -> None:
+        """Make a disk hold `image`, then zeros; nothing of the guest may be using it."""
+        path = self.fast / name
+        # a new length gives the memory back, and reads as zero where it is longer again
+        os.truncate(path, 0)
+        os.truncate(path, self.options.disk_bytes)
+        self.disks[name][: len(image)] = image
 
     def _command(self, serial: int) -> list[str]:
         init = self._write_guest_files()

@@ -1,11 +1,11 @@
-"""What can go wrong with a real kernel: it cannot be had, it dies, it hangs, or the harness fails."""
+"""What can go wrong with a real kernel: it cannot be had, it dies or hangs, the harness fails."""
 
 
-class KernelUnavailable(Exception):
+class KernelUnavailable(Exception):  # noqa: N818 - a state of the world, not a mistake
     """No kernel to be had; the message is one line that says why."""
 
 
-class KernelDied(Exception):
+class KernelDied(Exception):  # noqa: N818 - a result
     """The kernel ended by itself; `console` is the end of what it said."""
 
     def __init__(self, kind: str, console: str) -> None:
@@ -14,7 +14,7 @@ class KernelDied(Exception):
         self.console = console
 
 
-class KernelHung(Exception):
+class KernelHung(Exception):  # noqa: N818 - a result
     """No answer within the bound; `console` is the end of what the kernel said."""
 
     def __init__(self, seconds: float, console: str) -> None:

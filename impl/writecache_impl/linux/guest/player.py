@@ -66,7 +66,8 @@ class Player:
         """Play one operation, settle, describe; None for one that has no device to act on."""
         kind = op[0]
         needs_running = kind in ("write", "write_dsync", "read", "flush", "discard")
-        if kind != "open" and not self.exists or needs_running and self.suspended:
+        absent = kind != "open" and not self.exists
+        if absent or (needs_running and self.suspended):  # suspended, it would wait for ever
             return None
         step: Step = {"op": list(op), "status": None}
         seen: Step = {}

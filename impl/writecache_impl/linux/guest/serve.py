@@ -16,10 +16,9 @@ from typing import Any
 from .devicemapper import DeviceMapper
 from .disks import Disk
 from .kernel import load_modules, mount, power_off
-from .player import Player, Step
+from .player import NAME, Player, Step
 
 UBD_MAJOR, SERIAL_MAJOR, SERIAL_MINOR = 98, 4, 64
-SHELL_VARIABLES = ("HOME", "LANG", "PATH", "TERM")
 
 
 class Line:
@@ -63,12 +62,11 @@ class Guest:
         self.line = Line(nodes)
         load_modules(config["modules"])
         mapper = DeviceMapper(nodes)
-        self.version = mapper.target_version(NAME := b"writecache")
+        self.version = mapper.target_version(NAME)
         if self.version is None:
             raise RuntimeError(f"this kernel has no target {NAME.decode()}")
-        origin, cache = Disk(mapper, b"origin", f"{UBD_MAJOR}:0"), Disk(
-            mapper, b"cache", f"{UBD_MAJOR}:16"
-        )
+        origin = Disk(mapper, b"origin", f"{UBD_MAJOR}:0")
+        cache = Disk(mapper, b"cache", f"{UBD_MAJOR}:16")
         self.player = Player(mapper, cache, origin, config["settle_s"])
 
     def hello(self) -> Step:
@@ -82,23 +80,28 @@ class Guest:
             if lockstep:
                 self.line.receive()
 
+    def answer(self, request: list[Any]) -> None:
+        """Answer one request."""
+        match request:
+            case ["reset", table, cache_sectors, origin_sectors]:
+                self.player.reset(table, cache_sectors, origin_sectors)
+                self.line.send({"ready": True})
+            case ["play", lockstep, ops]:
+                self.play(ops, lockstep)
+            case ["file", path]:
+                with open(path) as batch:
+                    whole = json.load(batch)
+                os.unlink(path)
+                self.answer(whole)
+            case _:
+                raise ValueError(f"unknown request: {request!r}")
+
     def serve(self) -> None:
         """Answer requests for ever."""
         self.line.send(self.hello())
         gc.disable()
         while True:
-            match self.line.receive():
-                case ["reset", table, cache_sectors, origin_sectors]:
-                    self.player.reset(table, cache_sectors, origin_sectors)
-                    self.line.send({"ready": True})
-                case ["play", lockstep, ops]:
-                    self.play(ops, lockstep)
-                case ["file", lockstep, path]:
-                    with open(path) as batch:
-                        ops = json.load(batch)
-                    self.play(ops, lockstep)
-                case request:
-                    raise ValueError(f"unknown request: {request!r}")
+            self.answer(self.line.receive())
 
 
 def main(path: str) -> None:

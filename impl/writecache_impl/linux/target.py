@@ -1,0 +1,239 @@
+"""A real Linux as a target: plays traces operation by operation and yields what a vector records.
+
+One boot serves many traces. The guest plays, settles and describes; the host, which sees the disks'
+files at once, hashes them while the guest waits. Without hashes a batch goes through unattended.
+
+What limits it: a system call in user mode is two switches between host processes. A step is one
+look before and one after it has settled, the operation, and one line to the host; with hashes also
+the way back of one byte and SHA-256 from the first 64 KiB that changed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from .boot import BootOptions, UserModeLinux
+from .content import SECTOR_BYTES, ContentHash
+from .errors import KernelDied, KernelHung
+from .suites import KernelImage, locate, remember_target
+from .trace import Op, Step, TraceHeader, check_op, named_start_sectors
+
+BATCH_OPS = 64
+RESET_SECONDS = 60.0
+HASHES = frozenset({"cache", "origin"})
+ALWAYS = frozenset({"op", "panic", "hang"})
+
+
+class LinuxTarget:
+    """A kernel that is booted when it is needed, and anew after it has died.
+
+    `kernel` is a suite, a fetched version or a file; `columns` names the keys wanted in a step
+    (None: all), `hashes` False is short for all but `cache` and `origin`. `op_seconds` bounds one
+    operation, a `sleep` not counted.
+    """
+
+    def __init__(
+        self,
+        kernel: str | KernelImage,
+        *,
+        modules: str | None = None,
+        hashes: bool = True,
+        columns: Iterable[str] | None = None,
+        op_seconds: float = 20.0,
+        options: BootOptions | None = None,
+    ) -> None:
+        self.image = kernel if isinstance(kernel, KernelImage) else locate(kernel, modules)
+        self.columns = None if columns is None else frozenset(columns)
+        self.hashed = HASHES if self.columns is None else HASHES & self.columns
+        if not hashes:
+            self.hashed = frozenset()
+        self.op_seconds = op_seconds
+        self.options = options or BootOptions()
+        self.console = ""
+        """What the last kernel that died or hung left on its console."""
+        self._machine: UserModeLinux | None = None
+        self._hello: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the kernel."""
+        if self._machine is not None:
+            self._machine.close()
+            self._machine = None
+
+    def machine(self, disk_bytes: int = 0) -> UserModeLinux:
+        """Return the running kernel, booting one if none runs or its disks are too small."""
+        if self._machine is not None and disk_bytes > self.options.disk_bytes:
+            self.close()
+        if self._machine is None:
+            options = self.options.with_disks_of(disk_bytes)
+            machine = UserModeLinux(self.image, options)
+            self._hello = machine.receive(options.boot_s)
+            self._machine, self.options = machine, options
+            remember_target(self.image, self._hello["target"])
+        return self._machine
+
+    def runs(self, machine: UserModeLinux) -> bool:
+        """Tell whether this is the kernel that runs now."""
+        return self._machine is machine
+
+    @property
+    def kernel_version(self) -> str:
+        """The kernel's release, as it says itself."""
+        self.machine()
+        return self._hello["kernel"]
+
+    @property
+    def target_version(self) -> str:
+        """The version of the writecache target, as the kernel says itself."""
+        self.machine()
+        return self._hello["target"]
+
+    def header(self, header: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a trace's header with who recorded it filled in."""
+        return {
+            **header,
+            "format": 1,
+            "kernel": self.kernel_version,
+            "target": self.target_version,
+        }
+
+    def open_trace(self, header: Mapping[str, Any]) -> "Session":
+        """Begin a trace: the device is removed and the disks hold the header's images.
+
+        ValueError for a header that cannot be played.
+        """
+        parsed = TraceHeader.parse(header)
+        size = max(parsed.cache_sectors, parsed.origin_sectors) * SECTOR_BYTES
+        for last_attempt in (False, True):
+            machine = self.machine(size)
+            machine.send(["reset", parsed.table, parsed.cache_sectors, parsed.origin_sectors])
+            try:
+                machine.receive(RESET_SECONDS)
+                break
+            except (KernelDied, KernelHung) as death:
+                self.bury(death)  # what an earlier trace left made the removal fail
+                if last_attempt:
+                    raise
+        return Session(self, machine, parsed, self.header(header))
+
+    def bury(self, death: KernelDied | KernelHung) -> None:
+        """Keep the last words of a kernel that has ended."""
+        self.console = death.console
+        self.close()
+
+    def play(self, header: Mapping[str, Any], ops: Iterable[Op]) -> Iterator[Step]:
+        """Play a whole trace, yielding its steps; it ends with the step on which the kernel died.
+
+        A sequence goes in batches; any other iterable is asked for one operation at a time, after
+        the step before it was yielded.
+        """
+        session = self.open_trace(header)
+        if not isinstance(ops, Sequence):
+            for op in ops:
+                step = session.step(op)
+                if step is not None:
+                    yield step
+                if session.ended:
+                    return
+            return
+        for at in range(0, len(ops), BATCH_OPS):
+            yield from session.steps(ops[at : at + BATCH_OPS])
+            if session.ended:
+                return
+
+
+class Session:
+    """One trace being played."""
+
+    def __init__(
+        self,
+        target: LinuxTarget,
+        machine: UserModeLinux,
+        parsed: TraceHeader,
+        header: dict[str, Any],
+    ) -> None:
+        self.target, self.machine, self.parsed, self.header = target, machine, parsed, header
+        self.start_sectors = {0}
+        self.ended = False
+        """The kernel died or hung, or a later trace was begun: no more steps."""
+        images = {
+            "cache": (parsed.cache_image, parsed.cache_sectors * SECTOR_BYTES),
+            "origin": (parsed.origin_image, parsed.origin_sectors * SECTOR_BYTES),
+        }
+        self.contents: dict[str, ContentHash] = {}
+        for name, (image, size) in images.items():
+            machine.set_disk(name, image)
+            if name in target.hashed:
+                self.contents[name] = ContentHash(machine.disks[name], size)
+
+    def disk(self, name: str) -> bytes:
+        """Return the bytes that `cache` or `origin` holds now."""
+        sectors = self.parsed.cache_sectors if name == "cache" else self.parsed.origin_sectors
+        return self.machine.disks[name][: sectors * SECTOR_BYTES]
+
+    def step(self, op: Op) -> Step | None:
+        """Play one operation; None if there is no device it could act on."""
+        steps = self.steps([op])
+        return steps[0] if steps else None
+
+    def steps(self, ops: Sequence[Op]) -> list[Step]:
+        """Play a batch; operations without a device to act on are left out.
+
+        ValueError for a malformed operation: nothing has been played then.
+        """
+        for op in ops:
+            check_op(op)
+        over = self.ended or not self.target.runs(self.machine)
+        if over:
+            raise RuntimeError("this trace has ended")
+        lockstep = bool(self.contents)
+        self.machine.send(["play", lockstep, [list(op) for op in ops]])
+        steps: list[Step] = []
+        for op in ops:
+            step = self._answer(op)
+            if step is not None:
+                steps.append(step)
+            if self.ended:
+                break
+            if lockstep:
+                self.machine.send(0)
+        return steps
+
+    def _answer(self, op: Op) -> Step | None:
+        """Receive what the guest saw and add what the disks hold."""
+        pause = op[1] / 1000 if op[0] == "sleep" else 0.0
+        try:
+            seen: Step | None = self.machine.receive(self.target.op_seconds + pause)
+        except KernelDied as death:
+            return self._end(op, "panic", death)
+        except KernelHung as hang:
+            return self._end(op, "hang", hang)
+        if seen is None:
+            return None
+        if seen.get("hang"):
+            return self._end(
+                op, "hang", KernelHung(self.machine.options.settle_s, self.machine.console())
+            )
+        if op[0] == "open":
+            self.start_sectors |= named_start_sectors(op[1] if len(op) > 1 else self.parsed.table)
+        for name, content in self.contents.items():
+            seen[name] = content.digest(self.start_sectors)
+        if self.target.columns is None:
+            return seen
+        return {key: seen[key] for key in seen if key in self.target.columns | ALWAYS}
+
+    def _end(self, op: Op, kind: str, death: KernelDied | KernelHung) -> Step:
+        self.ended = True
+        self.target.bury(death)
+        return {"op": list(op), kind: True}
