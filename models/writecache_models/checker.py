@@ -1,25 +1,35 @@
 """The checker: whether what was seen is something that the reference does.
 
 It carries the *set* of machines that fit everything seen so far: nearly always one.  At each step
-every machine does the operation by the canonical schedule.  Where that met a choice (`kernel`), the
-other schedules are tried too, and all that fit are kept: they may differ in what does not show yet.
-The search is bounded by `MAXIMUM_SCHEDULES` for a step; what it did is counted.  A step that
-nothing explains is a *divergence*.
+they do the operation by the canonical schedule (`kernel`); a schedule that the trace itself names
+comes next.  Where that does not fit, all schedules are tried, up to `MAXIMUM_SCHEDULES` and
+`MAXIMUM_SETTLINGS`, and every
+machine that fits is kept: they may differ in what does not show yet.  Where nothing fits, a choice
+made canonically before may have been wrong without showing: the last `MAXIMUM_CHECKPOINTS` steps
+that had a choice are taken up again, the latest first, and everything since is judged anew.  What
+was tried is counted.  A step that nothing explains is a *divergence*.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NamedTuple
 
+from writecache_models.content import Content
 from writecache_models.devices import Devices, content_digest
-from writecache_models.kernel import HangError, PanicError
+from writecache_models.kernel import HangError, Kind, PanicError
 from writecache_models.machine import Machine, Outcome
 from writecache_models.vectors import Observation, Op, Trace
 from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE
 
-MAXIMUM_SCHEDULES: Final = 512
-"""Schedules of one operation that are tried on one machine."""
+MAXIMUM_SCHEDULES: Final = 2048
+"""States between the pieces of a write that are looked at, on one machine."""
+MAXIMUM_SETTLINGS: Final = 64
+"""Ways to settle that are tried from one state."""
+MAXIMUM_CHECKPOINTS: Final = 8
+"""Earlier steps that can be taken up again."""
 MAXIMUM_MACHINES: Final = 64
 """Machines that are carried from one step to the next."""
 
@@ -33,14 +43,10 @@ def new_machine(trace: Trace, profile: Profile) -> Machine:
     return Machine(
         profile,
         Devices(
-            _image(trace.cache_image, trace.cache_sectors),
-            _image(trace.origin_image, trace.origin_sectors),
+            Content(trace.cache_sectors * SECTOR_SIZE, trace.cache_image),
+            Content(trace.origin_sectors * SECTOR_SIZE, trace.origin_image),
         ),
     )
-
-
-def _image(content: bytes, sectors: int) -> bytearray:
-    return bytearray(content.ljust(sectors * SECTOR_SIZE, b"\0"))
 
 
 def profile_of(trace: Trace) -> Profile:
@@ -78,10 +84,9 @@ def _request(machine: Machine, name: str, arguments: list[Any]) -> Outcome:
             return machine.read(sector, n_sectors)
         case "discard":
             return machine.discard(sector, n_sectors)
-        case "write_dsync":
-            return machine.write_dsync(*arguments)
         case _:
-            return machine.write(sector, n_sectors, arguments[2], fua=name == "write_fua")
+            fua, dsync = name == "write_fua", name == "write_dsync"
+            return machine.write(sector, n_sectors, arguments[2], fua, dsync)
 
 
 def observe(machine: Machine, op: Op, outcome: Outcome, digests: bool = True) -> Observation:
@@ -119,6 +124,18 @@ class Candidate(NamedTuple):
     """The choices made, by step, where the schedule was not the canonical one."""
 
 
+_Outcome = tuple[tuple[int, ...], Machine, Observation]
+"""Choices made, the machine after them, and what it shows."""
+
+
+class _Checkpoint(NamedTuple):
+    """A step at which there was a choice that the canonical schedule made."""
+
+    number: int
+    candidates: list[Candidate]
+    """As they were before it."""
+
+
 class Checker:
     """Judges one trace's observations, step by step."""
 
@@ -126,57 +143,169 @@ class Checker:
         self.trace = trace
         self.candidates = [Candidate(new_machine(trace, profile), {})]
         """Those with the fewest deviations first."""
-        self._number = 0
+        self._steps: list[tuple[Op, Observation]] = []
+        self._checkpoints: list[_Checkpoint] = []
 
     def step(self, op: Op, seen: Observation) -> Verdict:
         """Judge one observation; raises UnusableStepError."""
+        number = len(self._steps)
+        self._steps.append((op, seen))
         verdict = Verdict()
-        kept: list[Candidate] = []
-        for candidate in self.candidates:
-            for choices, after, expected in self._schedules(candidate.machine, op, seen):
-                if not verdict.schedules:
-                    verdict.expected = expected
-                verdict.schedules += 1
-                if not agrees(expected, seen):
-                    continue
-                verdict.explained = True
-                deviations = candidate.deviations
-                if any(choices):
-                    deviations = {**deviations, self._number: choices}
-                kept.append(Candidate(after, deviations))
-        self._number += 1
-        self.candidates = _distinct(kept)
+        pristine = [Candidate(one.machine.fork(), one.deviations) for one in self.candidates]
+        kept, had_choice = self._canonical(op, seen, verdict)
+        if not kept and (had_choice or len(pristine) > 1):
+            kept, had_choice = self._explore(pristine, number, verdict), False
+        if not kept:
+            kept, had_choice = self._backtrack(number, verdict), False
+        if had_choice:
+            self._checkpoints = [
+                *self._checkpoints[1 - MAXIMUM_CHECKPOINTS :],
+                _Checkpoint(number, pristine),
+            ]
+        verdict.explained = bool(kept)
+        self.candidates = kept
         return verdict
 
-    def _schedules(
-        self, machine: Machine, op: Op, seen: Observation
-    ) -> Iterator[tuple[tuple[int, ...], Machine, Observation]]:
-        """Every schedule of one operation, the canonical one first, up to the bound."""
-        pristine = machine.fork()
-        agenda: list[tuple[int, ...]] = [()]
-        tried = 0
-        while agenda and tried < MAXIMUM_SCHEDULES:
-            choices = agenda.pop(0)
-            tried += 1
-            after = pristine.fork() if choices else machine
-            expected = self._run(after, op, choices, seen)
-            for number in range(len(choices), len(after.alternatives)):
-                canonical = (0,) * (number - len(choices))
-                for choice in range(1, after.alternatives[number]):
-                    agenda.append((*choices, *canonical, choice))
-            yield choices, after, expected
+    def _canonical(
+        self, op: Op, seen: Observation, verdict: Verdict
+    ) -> tuple[list[Candidate], bool]:
+        """Let every candidate do an operation canonically; also whether any met a choice."""
+        kept = []
+        had_choice = False
+        for candidate in self.candidates:
+            expected = self._canonically(candidate.machine, op, seen)
+            if not verdict.schedules:
+                verdict.expected = expected
+            verdict.schedules += 1
+            had_choice |= bool(candidate.machine.alternatives)
+            if agrees(expected, seen):
+                kept.append(candidate)
+        return kept, had_choice
 
-    def _run(
-        self, machine: Machine, op: Op, choices: tuple[int, ...], seen: Observation
+    def _explore(
+        self, candidates: list[Candidate], number: int, verdict: Verdict
+    ) -> list[Candidate]:
+        """Try every schedule of one step on every candidate."""
+        op, seen = self._steps[number]
+        kept = []
+        for candidate in candidates:
+            for choices, after, expected in self._schedules(candidate.machine, op, seen):
+                verdict.schedules += 1
+                if agrees(expected, seen):
+                    deviations = candidate.deviations
+                    if any(choices):
+                        deviations = {**deviations, number: choices}
+                    kept.append(Candidate(after, deviations))
+        return _distinct(kept)
+
+    def _backtrack(self, number: int, verdict: Verdict) -> list[Candidate]:
+        """Take up earlier choices again, and judge everything since then with all schedules."""
+        while self._checkpoints:
+            earlier = self._checkpoints.pop()
+            kept = earlier.candidates
+            for again in range(earlier.number, number + 1):
+                kept = self._explore(kept, again, verdict)
+            if kept:
+                return kept
+        return []
+
+    def _canonically(self, machine: Machine, op: Op, seen: Observation) -> Observation:
+        machine.choices, machine.alternatives = (), []
+        return self._observed(machine, op, seen, lambda: perform(machine, op, self.trace.table))
+
+    def _observed(
+        self, machine: Machine, op: Op, seen: Observation, do: Callable[[], Outcome]
     ) -> Observation:
-        machine.choices, machine.alternatives = choices, []
+        """Do something and observe what came of it, a death included."""
         try:
-            outcome = perform(machine, op, self.trace.table)
+            outcome = do()
         except PanicError as panic:
             return {"panic": True, "reason": panic.reason.value}
         except HangError:
             return {"hang": True}
         return observe(machine, op, outcome, digests="cache" in seen or "origin" in seen)
+
+    def _schedules(self, machine: Machine, op: Op, seen: Observation) -> Iterator[_Outcome]:
+        """Every schedule of one operation, up to the bound."""
+        if op[0].startswith("write"):
+            return self._write_schedules(machine, op, seen)
+        return self._settlings(
+            machine, (), op, seen, lambda fork: perform(fork, op, self.trace.table)
+        )
+
+    def _write_schedules(self, machine: Machine, op: Op, seen: Observation) -> Iterator[_Outcome]:
+        """Walk through all that may happen between the pieces of a write, breadth first."""
+        begun = machine.fork()
+        begun.begin_write(op[1], op[2], op[3], op[0] == "write_fua", op[0] == "write_dsync")
+        agenda: deque[tuple[tuple[int, ...], Machine]] = deque([((), begun)])
+        visited: set[object] = set()
+        while agenda:
+            path, node = agenda.popleft()
+            death = self._proceed(node)
+            if death:
+                yield path, node, death
+                continue
+            options = node.options()
+            if not options:
+                yield from self._settlings(node, path, op, seen, _finish_write)
+                continue
+            state = (node.request, node.fingerprint())
+            too_many = len(visited) >= MAXIMUM_SCHEDULES
+            if too_many or state in visited or not still_possible(node, seen):
+                continue
+            visited.add(state)
+            for choice, option in enumerate(options):
+                child = node.fork()
+                child.waiting_at_gap = option.kind is not Kind.GO_ON
+                if child.act(option):
+                    agenda.append(((*path, choice), child))
+
+    def _proceed(self, node: Machine) -> Observation | None:
+        """Let a write go on to its next gap or its end; an observation if the kernel dies."""
+        try:
+            while node.request is not None and not (node.waiting_at_gap and node.options()):
+                node.waiting_at_gap = True
+                node.proceed()
+        except PanicError as panic:
+            return {"panic": True, "reason": panic.reason.value}
+        except HangError:
+            return {"hang": True}
+        return None
+
+    def _settlings(
+        self,
+        machine: Machine,
+        path: tuple[int, ...],
+        op: Op,
+        seen: Observation,
+        do: Callable[[Machine], Outcome],
+    ) -> Iterator[_Outcome]:
+        """Every way to do the rest of an operation, by the choices met while it settles."""
+        agenda: deque[tuple[int, ...]] = deque([()])
+        tried = 0
+        while agenda and tried < MAXIMUM_SETTLINGS:
+            choices = agenda.popleft()
+            tried += 1
+            fork = machine.fork()
+            fork.choices, fork.alternatives = choices, []
+            yield (*path, *choices), fork, self._observed(fork, op, seen, partial(do, fork))
+            for position in range(len(choices), len(fork.alternatives)):
+                canonical = (0,) * (position - len(choices))
+                for choice in range(1, fork.alternatives[position]):
+                    agenda.append((*choices, *canonical, choice))
+
+
+def still_possible(machine: Machine, seen: Observation) -> bool:
+    """Whether a write under way can still end as it was seen to end: counters never go down."""
+    status = machine.status()
+    counters = [int(field) for field in (status or "").split()[4:]]
+    expected = [int(field) for field in (seen.get("status") or "").split()[4:]]
+    return all(a <= b for a, b in zip(counters, expected, strict=False))
+
+
+def _finish_write(machine: Machine) -> Outcome:
+    machine.settle()
+    return Outcome(machine.write_errno)
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:

@@ -9,6 +9,7 @@ import hashlib
 import struct
 from collections.abc import Iterable
 
+from writecache_models.content import Content
 from writecache_spec.codec import decode_entries, decode_superblock, encode_superblock
 from writecache_spec.effects import WriteMetadata
 from writecache_spec.events import Device
@@ -49,11 +50,11 @@ def pattern(sector: int, n_sectors: int, tag: int) -> bytes:
 
 
 class Devices:
-    """Cache and origin, each a mutable array of bytes."""
+    """Cache and origin, and what they hold now."""
 
     __slots__ = ("_written", "cache", "origin")
 
-    def __init__(self, cache: bytearray, origin: bytearray) -> None:
+    def __init__(self, cache: Content, origin: Content) -> None:
         self.cache = cache
         self.origin = origin
         self._written: dict[int, Vector[Entry]] = {}
@@ -61,7 +62,7 @@ class Devices:
 
     def fork(self) -> "Devices":
         """An independent copy."""
-        copy = Devices(bytearray(self.cache), bytearray(self.origin))
+        copy = Devices(self.cache, self.origin)
         copy._written = dict(self._written)
         return copy
 
@@ -69,25 +70,24 @@ class Devices:
         """Metadata of another table may now be what the cache device holds."""
         self._written.clear()
 
-    def of(self, device: Device) -> bytearray:
-        """The bytes of one of the two."""
-        return self.cache if device is Device.CACHE else self.origin
-
     def read(self, device: Device, sector: int, n_sectors: int) -> bytes:
         """Read sectors; raises OutOfRangeError."""
-        data = self.of(device)
-        first, size = bytes_of(sector), bytes_of(n_sectors)
-        if first + size > len(data):
-            raise OutOfRangeError(f"sectors {sector} to {sector + n_sectors}")
-        return bytes(data[first : first + size])
+        content = self.cache if device is Device.CACHE else self.origin
+        try:
+            return content.read(bytes_of(sector), bytes_of(n_sectors))
+        except IndexError as error:
+            raise OutOfRangeError(str(error)) from error
 
     def write(self, device: Device, sector: int, content: bytes) -> None:
         """Write whole sectors; raises OutOfRangeError."""
-        data = self.of(device)
         first = bytes_of(sector)
-        if first + len(content) > len(data):
-            raise OutOfRangeError(f"sectors from {sector}")
-        data[first : first + len(content)] = content
+        try:
+            if device is Device.CACHE:
+                self.cache = self.cache.write(first, content)
+            else:
+                self.origin = self.origin.write(first, content)
+        except IndexError as error:
+            raise OutOfRangeError(str(error)) from error
 
     def copy(self, cache_sector: int, origin_sector: int, n_sectors: int) -> None:
         """Copy from the cache to the origin; raises OutOfRangeError."""
@@ -105,7 +105,7 @@ class Devices:
         last = first + bytes_of(effect.n_sectors)
         if first == 0:
             encoded = encode_superblock(effect.metadata.superblock)
-            self.cache[base : base + SUPERBLOCK_SIZE] = encoded
+            self.cache = self.cache.write(base, encoded)
         entries = effect.metadata.entries
         end_of_entries = SUPERBLOCK_SIZE + len(entries) * ENTRY_SIZE
         last = min(last, end_of_entries)
@@ -128,26 +128,24 @@ class Devices:
             encoded = _encode_leaf(leaf)
             begin = SUPERBLOCK_SIZE + number * _LEAF_SIZE
             low, high = max(begin, first), min(begin + len(encoded), last)
-            self.cache[base + low : base + high] = encoded[low - begin : high - begin]
+            self.cache = self.cache.write(base + low, encoded[low - begin : high - begin])
 
     def superblock(self, start_sector: int) -> Superblock | None:
         """What lies where a superblock should be; None where the device ends before."""
-        first = bytes_of(start_sector)
-        content = self.cache[first : first + SUPERBLOCK_SIZE]
-        return decode_superblock(bytes(content)) if len(content) == SUPERBLOCK_SIZE else None
+        try:
+            return decode_superblock(self.cache.read(bytes_of(start_sector), SUPERBLOCK_SIZE))
+        except IndexError:
+            return None
 
     def metadata(self, config: Config) -> tuple[Superblock, tuple[MemoryEntry, ...]]:
         """Superblock and entries as a resume reads them."""
-        first = bytes_of(config.start_sector)
-        begin = first + SUPERBLOCK_SIZE
-        content = self.cache[begin : begin + config.n_blocks * ENTRY_SIZE]
-        return decode_superblock(bytes(self.cache[first:begin])), tuple(
-            decode_entries(bytes(content))
-        )
+        size = SUPERBLOCK_SIZE + config.n_blocks * ENTRY_SIZE
+        content = self.cache.read(bytes_of(config.start_sector), size)
+        return decode_superblock(content), tuple(decode_entries(content[SUPERBLOCK_SIZE:]))
 
     def digests(self, start_sectors: Iterable[Sector]) -> tuple[str, str]:
         """Digests of cache and origin as vectors carry them, metadata tails as zero."""
-        return masked_digest(self.cache, start_sectors), masked_digest(self.origin, ())
+        return masked_digest(bytes(self.cache), start_sectors), content_digest(bytes(self.origin))
 
 
 def _encode_leaf(leaf: tuple[Entry, ...]) -> bytes:
@@ -157,13 +155,13 @@ def _encode_leaf(leaf: tuple[Entry, ...]) -> bytes:
     return struct.pack(f"<{len(numbers)}Q", *numbers)
 
 
-def undefined_range(cache: bytearray, start_sector: int) -> tuple[int, int] | None:
+def undefined_range(cache: bytes, start_sector: int) -> tuple[int, int] | None:
     """Bytes between the last entry and the first block, whose content nobody defines.
 
     None where there is no valid superblock at `start_sector`.
     """
     first = bytes_of(start_sector)
-    header = bytes(cache[first : first + SUPERBLOCK_SIZE])
+    header = cache[first : first + SUPERBLOCK_SIZE]
     if len(header) < SUPERBLOCK_SIZE:
         return None
     superblock = decode_superblock(header)
@@ -176,7 +174,7 @@ def undefined_range(cache: bytearray, start_sector: int) -> tuple[int, int] | No
     return first + end_of_entries, first + round_up(end_of_entries, superblock.block_size)
 
 
-def masked_digest(data: bytearray, start_sectors: Iterable[Sector]) -> str:
+def masked_digest(data: bytes, start_sectors: Iterable[Sector]) -> str:
     """The first 16 hex digits of SHA-256, undefined metadata taken as zero."""
     ranges = [undefined_range(data, start_sector) for start_sector in start_sectors]
     masked = sorted(found for found in ranges if found is not None and found[0] < found[1])

@@ -6,12 +6,16 @@ work queue until it is empty, then copies end, then their blocks are freed.
 
 A function of the work queue that pauses (`pause_writeback`) holds up what is queued behind it.
 
-Where a schedule can go more than one way there is a *choice*: a number, 0 being canonical.  Besides
-the gaps between the pieces of a request (`machine`) there is one here: which copy ends first.  It
-matters only while no block is free, for the first block to be freed is the next to be taken.
+Where a schedule can go more than one way there is a *choice*: a number, 0 being canonical.
+  * At each gap between two pieces of a request (`machine`): go on with the request, or let one of
+    the things that are pending happen first, and choose again.
+  * When no block is free: which copy ends first.  The first block to be freed is the next to be
+    taken; otherwise the order does not matter.
 """
 
 from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
 
 from writecache_models.devices import Devices, OutOfRangeError
 from writecache_spec.effects import (
@@ -67,11 +71,30 @@ class HangError(Exception):
     """The operation waits for something that nobody will do."""
 
 
-def merged(copies: list[Copy], start: Callable[[Copy], int]) -> list[Copy]:
-    """Copies in the order in which their requests end.
+class Kind(Enum):
+    """What may happen next: to a request first, then in the background in the canonical order."""
 
-    Requests queued together are merged when one lies directly before or behind the last one; the
-    parts of a merged request end in the order of their sectors.
+    SETTLE = "everything that is pending runs"
+    GO_ON = "the request goes on"
+    FLUSH_THREAD = "the flush thread takes a request"
+    WORK = "the work queue runs its next critical section"
+    WRITE = "copies end whose writes the block layer merged into one"
+    SINGLE = "the first copy ends before the next are submitted"
+    ENDIO = "the endio thread frees what was copied"
+
+
+class Action(NamedTuple):
+    """Something that may happen, and to which of several it does."""
+
+    kind: Kind
+    which: int = 0
+
+
+def merged(copies: list[Copy], start: Callable[[Copy], int]) -> list[list[Copy]]:
+    """Copies as the block layer merges them into requests, in the order in which these end.
+
+    Of requests queued together each is merged with the last one if it lies directly before or
+    behind it; the parts of a merged request end in the order of their sectors.
     """
     requests: list[list[Copy]] = []
     for copy in copies:
@@ -82,7 +105,13 @@ def merged(copies: list[Copy], start: Callable[[Copy], int]) -> list[Copy]:
             last.insert(0, copy)
         else:
             requests.append([copy])
-    return [copy for request in requests for copy in request]
+    return requests
+
+
+def merged_writes(copies: list[Copy]) -> list[list[Copy]]:
+    """The same for the writes of copies, which follow the order in which their reads end."""
+    reads = merged(copies, lambda copy: copy.cache_sector)
+    return merged([copy for read in reads for copy in read], lambda copy: copy.origin_sector)
 
 
 class Kernel:
@@ -99,8 +128,10 @@ class Kernel:
         """How many ways there were at each choice so far."""
         self._queue: list[Work] = []
         self._timers: dict[Timer, int] = {}
-        self._copies: list[list[Copy]] = []
-        # Copies under way: those of each pass of writeback together.
+        self._passes: list[list[Copy]] = []
+        # Copies submitted and not begun: those of each pass of writeback together.
+        self._writes: list[list[Copy]] = []
+        # Copies of a pass that has begun to end, merged.
         self._completed: dict[int, str | None] = {}
         self._remapped: list[Remap] = []
         self._returned: list[str | None] = []
@@ -109,14 +140,16 @@ class Kernel:
         """Become a copy of another kernel; states are shared, bytes are not."""
         self.wc, self.now = other.wc, other.now
         self._queue, self._timers = list(other._queue), dict(other._timers)
-        self._copies = [list(copies) for copies in other._copies]
+        self._passes = [list(copies) for copies in other._passes]
+        self._writes = list(other._writes)
 
     def same_as(self, other: "Kernel") -> bool:
         """Whether two kernels will do the same from now on."""
         return (
             self._queue == other._queue
             and self._timers == other._timers
-            and self._copies == other._copies
+            and self._passes == other._passes
+            and self._writes == other._writes
             and self.wc == other.wc
             and self.devices.cache == other.devices.cache
             and self.devices.origin == other.devices.origin
@@ -124,62 +157,101 @@ class Kernel:
 
     def settle(self) -> None:
         """Run everything that is left to do but timers."""
-        while self._run_one():
+        while self.run_one():
             pass
 
     def pending(self) -> bool:
         """Whether anything but timers is left to do."""
         wc = self.wc
         return wc is not None and bool(
-            self._queue or self._copies or wc.endio_list or wc.endio_taken or wc.flush_list
+            self._queue or wc.flush_list or wc.writeback or wc.endio_list or self._copying()
         )
 
     def working(self) -> bool:
         """Whether the work queue has something on it, or runs it."""
         return bool(self._queue) or (self.wc is not None and self.wc.writeback is not None)
 
-    def _run_one(self) -> bool:
-        """One thing of those that are left, in the canonical order; False where there is none."""
-        wc = self.wc
-        if wc is None:
-            return False
+    def _copying(self) -> bool:
+        return bool(self._writes) or any(self._passes)
+
+    def actions(self) -> list[Action]:
+        """What can happen now, in the canonical order; work that pauses may be among it."""
+        wc = self._live()
+        found: list[Action] = []
         if wc.flush_list:
-            self._step(FlushThread())
-            return True
-        if wc.writeback is not None and Waiter.WRITEBACK not in wc.sleeping:
-            self._step(WritebackContinue(self.now))
-            return True
-        if wc.writeback is None and self._queue and self._run_work(self._queue[0]):
-            return True
-        if self._copies:
-            self._end_copies(self._copies.pop(0))
-            return True
+            found.append(Action(Kind.FLUSH_THREAD))
+        running = wc.writeback is not None
+        if Waiter.WRITEBACK not in wc.sleeping if running else self._queue:
+            found.append(Action(Kind.WORK))
+        found += [Action(Kind.WRITE, which) for which in range(self._ways_to_end())]
+        if self._passes and len(self._passes[0]) > 1:
+            found += [Action(Kind.SINGLE, k) for k in range(len(self._passes[0]))]
         if wc.endio_list:
-            self._step(EndioTake())
-            self._step(EndioThread())
-            return True
+            found.append(Action(Kind.ENDIO))
+        return found
+
+    def _ways_to_end(self) -> int:
+        """How many merged writes can end first, as far as that makes a difference."""
+        if not self._copying():
+            return 0
+        wc = self._live()
+        if wc.freelist or wc.endio_list:
+            return 1
+        return len(self._next_writes())
+
+    def _next_writes(self) -> list[list[Copy]]:
+        return self._writes or merged_writes(next(filter(None, self._passes)))
+
+    def run_one(self) -> bool:
+        """Let the first thing in the canonical order happen; False where there is none."""
+        if not self.pending():
+            return False
+        for action in self.actions():
+            if action.kind is Kind.WRITE and (ways := self._ways_to_end()) > 1:
+                action = Action(Kind.WRITE, self.choose(ways))
+            if self.act(action):
+                return True
         return False
 
-    def _run_work(self, work: Work) -> bool:
-        """Run the head of the work queue; False where it pauses, and everything behind it too."""
-        wc = self._live()
-        event: Event = FlushWork() if work is Work.FLUSH else WritebackWork(self.now)
-        after = step(wc, event)
+    def act(self, action: Action) -> bool:
+        """Let something happen in the background; False where it pauses."""
+        match action.kind:
+            case Kind.FLUSH_THREAD:
+                self._step(FlushThread())
+            case Kind.WORK:
+                return self._run_work()
+            case Kind.WRITE:
+                self._passes = [copies for copies in self._passes if copies]
+                self._writes = self._writes or merged_writes(self._passes.pop(0))
+                self._end_copies(self._writes.pop(action.which))
+            case Kind.SINGLE:
+                self._end_copies([self._passes[0].pop(action.which)])
+            case Kind.ENDIO:
+                self._step(EndioTake())
+                self._step(EndioThread())
+            case Kind.SETTLE:
+                self.settle()
+            case Kind.GO_ON:
+                pass
+        return True
+
+    def _run_work(self) -> bool:
+        """Run the next section of the work queue; a pause of its head holds up all behind it."""
+        if self._live().writeback:
+            self._step(WritebackContinue(self.now))
+            return True
+        flushes = self._queue[0] is Work.FLUSH
+        event: Event = FlushWork() if flushes else WritebackWork(self.now)
+        after = step(self._live(), event)
         if after.effects and isinstance(after.effects[0], NotEnabled):
             return False
         del self._queue[0]
-        if work is Work.WRITEBACK:
-            self._copies.append([])
+        self._passes.append([])
         self._take(after.state, after.effects)
         return True
 
     def _end_copies(self, copies: list[Copy]) -> None:
-        """End the copies of a pass, in the order in which the block layer merges them."""
-        read = merged(copies, lambda copy: copy.cache_sector)
-        written = merged(read, lambda copy: copy.origin_sector)
-        if len(written) > 1 and not self._live().freelist:
-            written.insert(0, written.pop(self._choose(len(written))))
-        for copy in written:
+        for copy in copies:
             failed = False
             try:
                 self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
@@ -187,16 +259,22 @@ class Kernel:
                 failed = True
             self._step(CopyEnd(copy.job, failed))
 
-    def _choose(self, alternatives: int) -> int:
+    def choose(self, alternatives: int) -> int:
         """Take the next choice."""
         number = len(self.alternatives)
         self.alternatives.append(alternatives)
         return self.choices[number] if number < len(self.choices) else 0
 
+    def fingerprint(self) -> int:
+        """A number that is the same for kernels that will do the same, and hardly ever else."""
+        copying = (*map(tuple, self._passes), None, *map(tuple, self._writes))
+        devices = (self.devices.cache, self.devices.origin)
+        return hash((self.wc, tuple(self._queue), copying, devices))
+
     def _wait_while(self, condition: Callable[[], bool]) -> None:
         """Let the machine run until the condition is over."""
         while condition():
-            if not self._run_one():
+            if not self.run_one():
                 raise HangError
 
     def _next_moment(self) -> int | None:
@@ -241,9 +319,8 @@ class Kernel:
                 case Complete(bio, errno):
                     self._completed[bio.tag] = errno
                 case Copy():
-                    if not self._copies:
-                        self._copies.append([])
-                    self._copies[-1].append(effect)
+                    # A pass that was throttled goes on after its first copies have ended.
+                    self._passes[-1:] = [[*(self._passes[-1] if self._passes else []), effect]]
                 case StartTimer(timer, delay):
                     self._timers.setdefault(timer, self.now + delay)
                 case StopTimer(timer):

@@ -7,14 +7,14 @@ to do, until it is settled.
 
 **The canonical schedule** (one processor, no preemption): all pieces of a request are mapped first,
 then the background runs (`kernel`).  At each gap between two pieces at which something is pending
-the kernel may also have let all of it run: such a gap is a choice.
+some or all of it may have run: such a gap is a choice.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from writecache_models.devices import Devices, pattern
-from writecache_models.kernel import Kernel
+from writecache_models.kernel import Action, HangError, Kernel, Kind
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct, start_sector_of
 from writecache_spec.effects import AwaitWorkQueue, Effect, Remap, WriteMetadata
@@ -33,7 +33,7 @@ from writecache_spec.events import (
 from writecache_spec.profile import Profile
 from writecache_spec.state import Waiter
 from writecache_spec.status import status_line, table
-from writecache_spec.units import ByteCount, Sector, bytes_of, jiffies_of, sectors_of
+from writecache_spec.units import ByteCount, Sector, jiffies_of, sectors_of
 
 BIO_SECTORS = 2048
 """The largest request that reaches the target whole: 256 pages."""
@@ -48,6 +48,18 @@ class Outcome(NamedTuple):
     data: bytes | None = None
 
 
+class _Write(NamedTuple):
+    """A write under way, or the flush that follows it."""
+
+    bio: Bio
+    """What is left of the request that is being mapped."""
+    end: Sector
+    """Where the whole write ends; larger ones are several requests."""
+    tag: int
+    """Of the vectors' pattern."""
+    dsync: bool
+
+
 class Machine(Kernel):
     """A kernel that does one operation at a time."""
 
@@ -55,6 +67,12 @@ class Machine(Kernel):
         super().__init__(profile, devices)
         self.start_sectors: tuple[Sector, ...] = (Sector(0),)
         """Where any table so far said that metadata begins."""
+        self.request: _Write | None = None
+        """The write that was begun and is not yet mapped to its end."""
+        self.write_errno: str | None = None
+        """How the last write has ended."""
+        self.waiting_at_gap = False
+        """Whether a search has still to say how the request goes on."""
         self._tag = 0
 
     def fork(self) -> "Machine":
@@ -62,6 +80,7 @@ class Machine(Kernel):
         copy = Machine(self.profile, self.devices.fork())
         copy.adopt(self)
         copy.start_sectors, copy._tag = self.start_sectors, self._tag
+        copy.request, copy.write_errno = self.request, self.write_errno
         return copy
 
     # Operations
@@ -128,22 +147,82 @@ class Machine(Kernel):
             self._step(FlushMessageEnd())
         return self._return()
 
-    def write(self, sector: int, n_sectors: int, tag: int, fua: bool = False) -> Outcome:
-        """One direct write of the vectors' pattern."""
-        refusal = self._refuse_misaligned(sector, n_sectors)
-        content = pattern(sector, n_sectors, tag)
-        for first in range(0, n_sectors, BIO_SECTORS):
-            if refusal.errno:
-                break
-            count = min(BIO_SECTORS, n_sectors - first)
-            bio = Bio(Op.WRITE, Sector(sector + first), Sector(count), fua, tag=self._new_tag())
-            refusal = self._submit(bio, content[bytes_of(first) : bytes_of(first + count)])
-        return refusal
+    def write(
+        self, sector: int, n_sectors: int, tag: int, fua: bool = False, dsync: bool = False
+    ) -> Outcome:
+        """One direct write of the vectors' pattern.
 
-    def write_dsync(self, sector: int, n_sectors: int, tag: int) -> Outcome:
-        """A write with RWF_DSYNC on a device that advertises no FUA: a write, then a flush."""
-        outcome = self.write(sector, n_sectors, tag)
-        return outcome if outcome.errno else self.flush()
+        With `dsync` RWF_DSYNC on a device that advertises no FUA: a write, then a flush.
+        """
+        self.begin_write(sector, n_sectors, tag, fua, dsync)
+        while self.request is not None:
+            self.proceed()
+            while options := self.options():
+                option = options[self.choose(len(options))]
+                if not self.act(option) and option.kind is not Kind.WORK:
+                    break
+                if option.kind is Kind.GO_ON:
+                    break
+        self.settle()
+        return Outcome(self.write_errno)
+
+    def begin_write(
+        self, sector: int, n_sectors: int, tag: int, fua: bool = False, dsync: bool = False
+    ) -> None:
+        """Begin what `write` does whole: `proceed` while there is a `request`, then `settle`."""
+        self.write_errno = self._refuse_misaligned(sector, n_sectors).errno
+        if self.write_errno is None:
+            count = Sector(min(n_sectors, BIO_SECTORS))
+            bio = Bio(Op.WRITE, Sector(sector), count, fua, tag=self._new_tag())
+            self.request = _Write(bio, Sector(sector + n_sectors), tag, dsync)
+
+    def options(self) -> list[Action]:
+        """What may happen at a gap in the request, the canonical way first; none elsewhere."""
+        if self.request is None or not self.pending():
+            return []
+        if self.request.bio.tag in self._live().sleeping:
+            return self.actions()
+        before_flush = self.request.bio.op is Op.FLUSH
+        # A client that comes back with a flush has let everything run.
+        first = [Action(Kind.SETTLE)] if before_flush else []
+        return [*first, Action(Kind.GO_ON), *self.actions()]
+
+    def proceed(self) -> None:
+        """Map the next piece of the request that was begun."""
+        request = self.request
+        assert request is not None
+        bio = request.bio
+        self.request = None
+        if bio.op is Op.FLUSH:
+            self.write_errno = self._flush()
+            return
+        self._step(Map(bio, self.now))
+        if bio.tag in self._live().sleeping:
+            if not self.pending():
+                raise HangError
+            self.request = request
+            return
+        done = self._submit_piece(bio, request.tag)
+        self.write_errno = self._completed.pop(bio.tag, None)
+        if self.write_errno:
+            return
+        sector = Sector(bio.sector + done)
+        rest = Sector(bio.n_sectors - done or min(BIO_SECTORS, request.end - sector))
+        if sector < request.end:
+            self.request = request._replace(bio=bio._replace(sector=sector, n_sectors=rest))
+        elif request.dsync:
+            self.request = request._replace(bio=Bio(Op.FLUSH))
+
+    def _submit_piece(self, bio: Bio, tag: int) -> int:
+        """Map a write once, do what it asks; returns how many sectors were accepted."""
+        if not self._remapped:
+            return 0
+        remap = self._remapped.pop()
+        content = pattern(bio.sector, remap.n_sectors, tag)
+        self.devices.write(remap.device, remap.sector, content)
+        self._end(remap)
+        self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
+        return remap.n_sectors
 
     def read(self, sector: int, n_sectors: int) -> Outcome:
         """One direct read."""
@@ -151,23 +230,35 @@ class Machine(Kernel):
         if refusal.errno:
             return refusal
         parts: list[bytes] = []
-        for first in range(0, n_sectors, BIO_SECTORS):
-            count = min(BIO_SECTORS, n_sectors - first)
-            bio = Bio(Op.READ, Sector(sector + first), Sector(count), tag=self._new_tag())
-            outcome = self._submit(bio, b"")
-            if outcome.errno:
-                return outcome
-            parts.append(outcome.data or b"")
+        position, end = sector, sector + n_sectors
+        while position < end:
+            # A request of its own begins at every multiple of the largest one.
+            left = BIO_SECTORS - (position - sector) % BIO_SECTORS
+            count = Sector(min(left, end - position))
+            bio = Bio(Op.READ, Sector(position), count, tag=self._new_tag())
+            self._map(bio)
+            if errno := self._completed.pop(bio.tag, None):
+                return Outcome(errno)
+            remap = self._remapped.pop()
+            parts.append(self.devices.read(remap.device, remap.sector, remap.n_sectors))
+            self._end(remap)
+            position += remap.n_sectors
+        self.settle()
         return Outcome(data=b"".join(parts))
 
     def flush(self) -> Outcome:
-        """One fsync: the flush is sent as often as the target asks."""
-        outcome = Outcome()
-        for number in range(self.profile.flush_bios):
-            bio = Bio(Op.FLUSH, flush_number=number, tag=self._new_tag())
-            result = self._submit(bio, b"")
-            outcome = outcome if outcome.errno else result
-        return outcome
+        """One fsync."""
+        errno = self._flush()
+        self.settle()
+        return Outcome(errno)
+
+    def _flush(self) -> str | None:
+        """Send a flush as often as the target asks; the first error is the result."""
+        errnos = [
+            self._submit_whole(Bio(Op.FLUSH, flush_number=number, tag=self._new_tag()))
+            for number in range(self.profile.flush_bios)
+        ]
+        return next(filter(None, errnos), None)
 
     def discard(self, sector: int, n_sectors: int) -> Outcome:
         """One BLKDISCARD."""
@@ -175,7 +266,9 @@ class Machine(Kernel):
         if refusal.errno or sector + n_sectors > sectors_of(len(self.devices.origin)):
             return Outcome("EINVAL")
         bio = Bio(Op.DISCARD, Sector(sector), Sector(n_sectors), tag=self._new_tag())
-        return self._submit(bio, b"")
+        errno = self._submit_whole(bio)
+        self.settle()
+        return Outcome(errno)
 
     def sleep(self, milliseconds: int) -> Outcome:
         """Let time pass."""
@@ -196,32 +289,16 @@ class Machine(Kernel):
 
     # Requests
 
-    def _submit(self, bio: Bio, content: bytes) -> Outcome:
-        """Send a request through `map` piece by piece, and wait for its end."""
-        parts: list[bytes] = []
-        done = 0
-        rest = bio
-        while True:
-            self._map(rest)
-            if bio.tag in self._completed:
-                break
-            if not self._remapped:
-                break
-            remap = self._remapped.pop()
-            self._transfer(remap, content, done, parts)
-            done += remap.n_sectors
-            if done >= bio.n_sectors:
-                break
-            rest = rest._replace(
-                sector=Sector(bio.sector + done), n_sectors=Sector(bio.n_sectors - done)
-            )
-            self._gap()
-        self._wait_while(lambda: any(waiting.tag == bio.tag for waiting in self._live().flush_list))
+    def _submit_whole(self, bio: Bio) -> str | None:
+        """Send a flush or a discard, which are never split, and wait for its end."""
+        self._map(bio)
+        self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
         while self._remapped:
-            self._transfer(self._remapped.pop(), content, 0, parts)
-        errno = self._completed.pop(bio.tag, None)
-        self.settle()
-        return Outcome(errno) if errno else Outcome(data=b"".join(parts))
+            remap = self._remapped.pop()
+            if bio.op is Op.DISCARD:
+                self.devices.discard(remap.device, remap.sector, remap.n_sectors)
+            self._end(remap)
+        return self._completed.pop(bio.tag, None)
 
     def _map(self, bio: Bio) -> None:
         """Map a piece; where it sleeps for a free block, let the machine run and try again."""
@@ -230,25 +307,10 @@ class Machine(Kernel):
             self._wait_while(lambda: bio.tag in self._live().sleeping)
             self._step(Map(bio, self.now))
 
-    def _transfer(self, remap: Remap, content: bytes, done: int, parts: list[bytes]) -> None:
-        """Do what a piece asks of a device, and tell the target that it is done."""
-        op, n_sectors = remap.bio.op, remap.n_sectors
-        if op is Op.WRITE:
-            piece = content[bytes_of(done) : bytes_of(done + n_sectors)]
-            self.devices.write(remap.device, remap.sector, piece)
-        elif op is Op.READ:
-            parts.append(self.devices.read(remap.device, remap.sector, n_sectors))
-        elif op is Op.DISCARD:
-            self.devices.discard(remap.device, remap.sector, n_sectors)
+    def _end(self, remap: Remap) -> None:
+        """Tell the target that a device has done what a piece asked of it."""
         if remap.private is not BioPrivate.NONE:
             self._step(EndIo(remap.bio, remap.private, now=self.now))
-
-    def _gap(self) -> None:
-        """Between two pieces of a request: nothing happens, or everything that is pending."""
-        if not self.pending():
-            return
-        if self._choose(2):
-            self.settle()
 
     def _refuse_misaligned(self, sector: int, n_sectors: int) -> Outcome:
         """The target's blocks are the device's logical blocks."""
