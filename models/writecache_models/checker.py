@@ -24,7 +24,7 @@ from writecache_models.vectors import Observation, Op, Trace
 from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE
 
-MAXIMUM_SCHEDULES: Final = 2048
+MAXIMUM_SCHEDULES: Final = 16384
 """States between the pieces of a write that are looked at, on one machine."""
 MAXIMUM_SETTLINGS: Final = 64
 """Ways to settle that are tried from one state."""
@@ -186,17 +186,25 @@ class Checker:
         self, candidates: list[Candidate], number: int, verdict: Verdict
     ) -> list[Candidate]:
         """Try every schedule of one step on every candidate."""
-        op, seen = self._steps[number]
-        kept = []
-        for candidate in candidates:
-            for choices, after, expected in self._schedules(candidate.machine, op, seen):
-                verdict.schedules += 1
-                if agrees(expected, seen):
-                    deviations = candidate.deviations
-                    if any(choices):
-                        deviations = {**deviations, number: choices}
-                    kept.append(Candidate(after, deviations))
+        kept: list[Candidate] = []
+        for thorough in (False, True):
+            for candidate in candidates:
+                kept += self._explore_one(candidate, number, thorough, verdict)
+            if kept:
+                break
         return _distinct(kept)
+
+    def _explore_one(
+        self, candidate: Candidate, number: int, thorough: bool, verdict: Verdict
+    ) -> Iterator[Candidate]:
+        op, seen = self._steps[number]
+        for choices, after, expected in self._schedules(candidate.machine, op, seen, thorough):
+            verdict.schedules += 1
+            if agrees(expected, seen):
+                deviations = candidate.deviations
+                if any(choices):
+                    deviations = {**deviations, number: choices}
+                yield Candidate(after, deviations)
 
     def _backtrack(self, number: int, verdict: Verdict) -> list[Candidate]:
         """Take up earlier choices again, and judge everything since then with all schedules."""
@@ -225,15 +233,22 @@ class Checker:
             return {"hang": True}
         return observe(machine, op, outcome, digests="cache" in seen or "origin" in seen)
 
-    def _schedules(self, machine: Machine, op: Op, seen: Observation) -> Iterator[_Outcome]:
-        """Every schedule of one operation, up to the bound."""
+    def _schedules(
+        self, machine: Machine, op: Op, seen: Observation, thorough: bool
+    ) -> Iterator[_Outcome]:
+        """Every schedule of one operation, up to the bound.
+
+        Only a thorough search lets other copies than the first end first between two pieces.
+        """
         if op[0].startswith("write"):
-            return self._write_schedules(machine, op, seen)
+            return self._write_schedules(machine, op, seen, thorough)
         return self._settlings(
             machine, (), op, seen, lambda fork: perform(fork, op, self.trace.table)
         )
 
-    def _write_schedules(self, machine: Machine, op: Op, seen: Observation) -> Iterator[_Outcome]:
+    def _write_schedules(
+        self, machine: Machine, op: Op, seen: Observation, thorough: bool
+    ) -> Iterator[_Outcome]:
         """Walk through all that may happen between the pieces of a write, breadth first."""
         begun = machine.fork()
         begun.begin_write(op[1], op[2], op[3], op[0] == "write_fua", op[0] == "write_dsync")
@@ -255,6 +270,8 @@ class Checker:
                 continue
             visited.add(state)
             for choice, option in enumerate(options):
+                if option.which and not thorough:
+                    continue
                 child = node.fork()
                 child.waiting_at_gap = option.kind is not Kind.GO_ON
                 if child.act(option):

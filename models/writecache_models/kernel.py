@@ -78,8 +78,7 @@ class Kind(Enum):
     GO_ON = "the request goes on"
     FLUSH_THREAD = "the flush thread takes a request"
     WORK = "the work queue runs its next critical section"
-    WRITE = "copies end whose writes the block layer merged into one"
-    SINGLE = "the first copy ends before the next are submitted"
+    COPY = "a copy ends"
     ENDIO = "the endio thread frees what was copied"
 
 
@@ -90,10 +89,10 @@ class Action(NamedTuple):
     which: int = 0
 
 
-def merged(copies: list[Copy], start: Callable[[Copy], int]) -> list[list[Copy]]:
-    """Copies as the block layer merges them into requests, in the order in which these end.
+def merged(copies: list[Copy], start: Callable[[Copy], int]) -> list[Copy]:
+    """Copies in the order in which the block layer ends their reads, or their writes.
 
-    Of requests queued together each is merged with the last one if it lies directly before or
+    Of those queued together each is merged with the last request if it lies directly before or
     behind it; the parts of a merged request end in the order of their sectors.
     """
     requests: list[list[Copy]] = []
@@ -105,13 +104,13 @@ def merged(copies: list[Copy], start: Callable[[Copy], int]) -> list[list[Copy]]
             last.insert(0, copy)
         else:
             requests.append([copy])
-    return requests
+    return [copy for request in requests for copy in request]
 
 
-def merged_writes(copies: list[Copy]) -> list[list[Copy]]:
-    """The same for the writes of copies, which follow the order in which their reads end."""
+def merged_copies(copies: list[Copy]) -> list[Copy]:
+    """Copies in the order in which they end: their writes follow the order of their reads."""
     reads = merged(copies, lambda copy: copy.cache_sector)
-    return merged([copy for read in reads for copy in read], lambda copy: copy.origin_sector)
+    return merged(reads, lambda copy: copy.origin_sector)
 
 
 class Kernel:
@@ -130,8 +129,8 @@ class Kernel:
         self._timers: dict[Timer, int] = {}
         self._passes: list[list[Copy]] = []
         # Copies submitted and not begun: those of each pass of writeback together.
-        self._writes: list[list[Copy]] = []
-        # Copies of a pass that has begun to end, merged.
+        self._ending: list[Copy] = []
+        # Copies left of a pass that has begun to end.
         self._completed: dict[int, str | None] = {}
         self._remapped: list[Remap] = []
         self._returned: list[str | None] = []
@@ -141,7 +140,7 @@ class Kernel:
         self.wc, self.now = other.wc, other.now
         self._queue, self._timers = list(other._queue), dict(other._timers)
         self._passes = [list(copies) for copies in other._passes]
-        self._writes = list(other._writes)
+        self._ending = list(other._ending)
 
     def same_as(self, other: "Kernel") -> bool:
         """Whether two kernels will do the same from now on."""
@@ -149,7 +148,7 @@ class Kernel:
             self._queue == other._queue
             and self._timers == other._timers
             and self._passes == other._passes
-            and self._writes == other._writes
+            and self._ending == other._ending
             and self.wc == other.wc
             and self.devices.cache == other.devices.cache
             and self.devices.origin == other.devices.origin
@@ -172,7 +171,7 @@ class Kernel:
         return bool(self._queue) or (self.wc is not None and self.wc.writeback is not None)
 
     def _copying(self) -> bool:
-        return bool(self._writes) or any(self._passes)
+        return bool(self._ending) or any(self._passes)
 
     def actions(self) -> list[Action]:
         """What can happen now, in the canonical order; work that pauses may be among it."""
@@ -183,32 +182,29 @@ class Kernel:
         running = wc.writeback is not None
         if Waiter.WRITEBACK not in wc.sleeping if running else self._queue:
             found.append(Action(Kind.WORK))
-        found += [Action(Kind.WRITE, which) for which in range(self._ways_to_end())]
-        if self._passes and len(self._passes[0]) > 1:
-            found += [Action(Kind.SINGLE, k) for k in range(len(self._passes[0]))]
+        ways = self._ways_to_end() if self._copying() else 0
+        if ways:
+            found.append(Action(Kind.COPY))
         if wc.endio_list:
             found.append(Action(Kind.ENDIO))
-        return found
+        return [*found, *(Action(Kind.COPY, which) for which in range(1, ways))]
 
     def _ways_to_end(self) -> int:
-        """How many merged writes can end first, as far as that makes a difference."""
-        if not self._copying():
-            return 0
+        """How many copies could end first, as far as that makes a difference."""
         wc = self._live()
-        if wc.freelist or wc.endio_list:
-            return 1
-        return len(self._next_writes())
+        return 1 if wc.freelist or wc.endio_list else len(self._next_copies())
 
-    def _next_writes(self) -> list[list[Copy]]:
-        return self._writes or merged_writes(next(filter(None, self._passes)))
+    def _next_copies(self) -> list[Copy]:
+        """The copies that end next, of one pass, in the canonical order."""
+        return self._ending or merged_copies(next(filter(None, self._passes)))
 
     def run_one(self) -> bool:
         """Let the first thing in the canonical order happen; False where there is none."""
         if not self.pending():
             return False
         for action in self.actions():
-            if action.kind is Kind.WRITE and (ways := self._ways_to_end()) > 1:
-                action = Action(Kind.WRITE, self.choose(ways))
+            if action.kind is Kind.COPY and (ways := self._ways_to_end()) > 1:
+                return self.act(Action(Kind.COPY, self.choose(ways)))
             if self.act(action):
                 return True
         return False
@@ -220,12 +216,8 @@ class Kernel:
                 self._step(FlushThread())
             case Kind.WORK:
                 return self._run_work()
-            case Kind.WRITE:
-                self._passes = [copies for copies in self._passes if copies]
-                self._writes = self._writes or merged_writes(self._passes.pop(0))
-                self._end_copies(self._writes.pop(action.which))
-            case Kind.SINGLE:
-                self._end_copies([self._passes[0].pop(action.which)])
+            case Kind.COPY:
+                self._end_copy(action.which)
             case Kind.ENDIO:
                 self._step(EndioTake())
                 self._step(EndioThread())
@@ -250,14 +242,17 @@ class Kernel:
         self._take(after.state, after.effects)
         return True
 
-    def _end_copies(self, copies: list[Copy]) -> None:
-        for copy in copies:
-            failed = False
-            try:
-                self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
-            except OutOfRangeError:
-                failed = True
-            self._step(CopyEnd(copy.job, failed))
+    def _end_copy(self, which: int) -> None:
+        if not self._ending:
+            self._passes = [copies for copies in self._passes if copies]
+            self._ending = merged_copies(self._passes.pop(0))
+        copy = self._ending.pop(which)
+        failed = False
+        try:
+            self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
+        except OutOfRangeError:
+            failed = True
+        self._step(CopyEnd(copy.job, failed))
 
     def choose(self, alternatives: int) -> int:
         """Take the next choice."""
@@ -267,7 +262,7 @@ class Kernel:
 
     def fingerprint(self) -> int:
         """A number that is the same for kernels that will do the same, and hardly ever else."""
-        copying = (*map(tuple, self._passes), None, *map(tuple, self._writes))
+        copying = (*map(tuple, self._passes), None, *self._ending)
         devices = (self.devices.cache, self.devices.origin)
         return hash((self.wc, tuple(self._queue), copying, devices))
 
