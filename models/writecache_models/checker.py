@@ -2,18 +2,21 @@
 
 It carries the *set* of machines that fit everything seen so far: nearly always one.  At each step
 they do the operation by the canonical schedule (`kernel`); a schedule that the trace itself names
-comes next.  Where that does not fit, all schedules are tried, up to `MAXIMUM_SCHEDULES` and
-`MAXIMUM_SETTLINGS`, and every
-machine that fits is kept: they may differ in what does not show yet.  Where nothing fits, a choice
-made canonically before may have been wrong without showing: the last `MAXIMUM_CHECKPOINTS` steps
-that had a choice are taken up again, the latest first, and everything since is judged anew.  What
-was tried is counted.  A step that nothing explains is a *divergence*.
+comes next.  Where that does not fit, others are tried, those that are nearly canonical first, up to
+`MAXIMUM_SCHEDULES` states between the pieces of a request and `MAXIMUM_SETTLINGS` ways to end it.
+
+Where nothing fits, an earlier choice may have been wrong without showing: the last
+`MAXIMUM_CHECKPOINTS` steps that had one are taken up again, the latest first, all machines that fit
+them are kept, and everything since is judged anew.  What was tried is counted.  A step that nothing
+explains is a *divergence*.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from heapq import heappop, heappush
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from writecache_models.content import Content
@@ -77,7 +80,8 @@ def _request(machine: Machine, name: str, arguments: list[Any]) -> Outcome:
         return machine.flush()
     sector, n_sectors = arguments[:2]
     end = len(machine.devices.origin) // SECTOR_SIZE
-    if name != "discard" and sector < end < sector + n_sectors:
+    writes_at_end = name != "read" and sector >= end
+    if name != "discard" and sector + n_sectors > end and not writes_at_end:
         raise UnusableStepError(f"{name}: the request crosses the end of the device")
     match name:
         case "read":
@@ -128,6 +132,15 @@ _Outcome = tuple[tuple[int, ...], Machine, Observation]
 """Choices made, the machine after them, and what it shows."""
 
 
+class _Node(NamedTuple):
+    """A write at a gap; ordered by the first two."""
+
+    deviations: int
+    number: int
+    path: tuple[int, ...]
+    machine: Machine
+
+
 class _Checkpoint(NamedTuple):
     """A step at which there was a choice that the canonical schedule made."""
 
@@ -153,8 +166,10 @@ class Checker:
         verdict = Verdict()
         pristine = [Candidate(one.machine.fork(), one.deviations) for one in self.candidates]
         kept, had_choice = self._canonical(op, seen, verdict)
-        if not kept and (had_choice or len(pristine) > 1):
-            kept, had_choice = self._explore(pristine, number, verdict), False
+        if not kept and "schedule" in seen:
+            kept = self._as_recorded(pristine, number, verdict)
+        if not kept and had_choice:
+            kept = self._explore(pristine, number, verdict, enough=1)
         if not kept:
             kept, had_choice = self._backtrack(number, verdict), False
         if had_choice:
@@ -173,7 +188,7 @@ class Checker:
         kept = []
         had_choice = False
         for candidate in self.candidates:
-            expected = self._canonically(candidate.machine, op, seen)
+            expected = self._perform(candidate.machine, op, seen, ())
             if not verdict.schedules:
                 verdict.expected = expected
             verdict.schedules += 1
@@ -182,23 +197,38 @@ class Checker:
                 kept.append(candidate)
         return kept, had_choice
 
-    def _explore(
-        self, candidates: list[Candidate], number: int, verdict: Verdict
+    def _as_recorded(
+        self, pristine: list[Candidate], number: int, verdict: Verdict
     ) -> list[Candidate]:
-        """Try every schedule of one step on every candidate."""
+        """Try the schedule that the trace itself names."""
+        op, seen = self._steps[number]
+        choices = tuple(seen["schedule"])
+        kept = []
+        for candidate in pristine:
+            machine = candidate.machine.fork()
+            verdict.schedules += 1
+            if agrees(self._perform(machine, op, seen, choices), seen):
+                kept.append(Candidate(machine, {**candidate.deviations, number: choices}))
+        return kept
+
+    def _explore(
+        self,
+        candidates: list[Candidate],
+        number: int,
+        verdict: Verdict,
+        enough: int = MAXIMUM_MACHINES,
+    ) -> list[Candidate]:
+        """Try the schedules of one step on every candidate, until enough fit."""
         kept: list[Candidate] = []
-        for thorough in (False, True):
-            for candidate in candidates:
-                kept += self._explore_one(candidate, number, thorough, verdict)
-            if kept:
-                break
+        for candidate in candidates:
+            kept += islice(self._explore_one(candidate, number, verdict), enough)
         return _distinct(kept)
 
     def _explore_one(
-        self, candidate: Candidate, number: int, thorough: bool, verdict: Verdict
+        self, candidate: Candidate, number: int, verdict: Verdict
     ) -> Iterator[Candidate]:
         op, seen = self._steps[number]
-        for choices, after, expected in self._schedules(candidate.machine, op, seen, thorough):
+        for choices, after, expected in self._schedules(candidate.machine, op, seen):
             verdict.schedules += 1
             if agrees(expected, seen):
                 deviations = candidate.deviations
@@ -217,8 +247,10 @@ class Checker:
                 return kept
         return []
 
-    def _canonically(self, machine: Machine, op: Op, seen: Observation) -> Observation:
-        machine.choices, machine.alternatives = (), []
+    def _perform(
+        self, machine: Machine, op: Op, seen: Observation, choices: tuple[int, ...]
+    ) -> Observation:
+        machine.choices, machine.alternatives = choices, []
         return self._observed(machine, op, seen, lambda: perform(machine, op, self.trace.table))
 
     def _observed(
@@ -233,29 +265,26 @@ class Checker:
             return {"hang": True}
         return observe(machine, op, outcome, digests="cache" in seen or "origin" in seen)
 
-    def _schedules(
-        self, machine: Machine, op: Op, seen: Observation, thorough: bool
-    ) -> Iterator[_Outcome]:
-        """Every schedule of one operation, up to the bound.
-
-        Only a thorough search lets other copies than the first end first between two pieces.
-        """
+    def _schedules(self, machine: Machine, op: Op, seen: Observation) -> Iterator[_Outcome]:
+        """The schedules of one operation, nearly canonical ones first, up to the bound."""
         if op[0].startswith("write"):
-            return self._write_schedules(machine, op, seen, thorough)
+            return self._write_schedules(machine, op, seen)
         return self._settlings(
             machine, (), op, seen, lambda fork: perform(fork, op, self.trace.table)
         )
 
-    def _write_schedules(
-        self, machine: Machine, op: Op, seen: Observation, thorough: bool
-    ) -> Iterator[_Outcome]:
-        """Walk through all that may happen between the pieces of a write, breadth first."""
+    def _write_schedules(self, machine: Machine, op: Op, seen: Observation) -> Iterator[_Outcome]:
+        """Walk through what may happen between the pieces of a write.
+
+        Schedules with fewer choices that are not canonical come first.
+        """
         begun = machine.fork()
         begun.begin_write(op[1], op[2], op[3], op[0] == "write_fua", op[0] == "write_dsync")
-        agenda: deque[tuple[tuple[int, ...], Machine]] = deque([((), begun)])
+        agenda: list[_Node] = [_Node(0, 0, (), begun)]
         visited: set[object] = set()
+        made = 0
         while agenda:
-            path, node = agenda.popleft()
+            deviations, _, path, node = heappop(agenda)
             death = self._proceed(node)
             if death:
                 yield path, node, death
@@ -270,12 +299,11 @@ class Checker:
                 continue
             visited.add(state)
             for choice, option in enumerate(options):
-                if option.which and not thorough:
-                    continue
                 child = node.fork()
                 child.waiting_at_gap = option.kind is not Kind.GO_ON
                 if child.act(option):
-                    agenda.append(((*path, choice), child))
+                    made += 1
+                    heappush(agenda, _Node(deviations + bool(choice), made, (*path, choice), child))
 
     def _proceed(self, node: Machine) -> Observation | None:
         """Let a write go on to its next gap or its end; an observation if the kernel dies."""

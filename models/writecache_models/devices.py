@@ -8,8 +8,10 @@ it compares the identity of the vectors' nodes (`writecache_spec.vector`).
 import hashlib
 import struct
 from collections.abc import Iterable
+from itertools import pairwise
 
 from writecache_models.content import Content
+from writecache_spec.arguments import same_word
 from writecache_spec.codec import decode_entries, decode_superblock, encode_superblock
 from writecache_spec.effects import WriteMetadata
 from writecache_spec.events import Device
@@ -153,6 +155,19 @@ def _encode_leaf(leaf: tuple[Entry, ...]) -> bytes:
     if len(leaf) == FAN_OUT:
         return _LEAF.pack(*numbers)
     return struct.pack(f"<{len(numbers)}Q", *numbers)
+
+
+def named_start_sectors(line: str) -> frozenset[Sector]:
+    """Sectors that a table line names as `start_sector`, whether or not it is accepted.
+
+    >>> sorted(named_start_sectors("s ORIGIN CACHE 4096 2 Start_Sector 016"))
+    [16]
+    """
+    return frozenset(
+        Sector(int(number))
+        for name, number in pairwise(line.split())
+        if same_word(name, "start_sector") and number.isascii() and number.isdigit()
+    )
 
 
 def undefined_range(cache: bytes, start_sector: int) -> tuple[int, int] | None:

@@ -42,7 +42,9 @@ class Geometry(NamedTuple):
 def crafted_cache(random: Random, geometry: Geometry, damage: str) -> bytes:
     """The first bytes of a cache device; `damage` is a key of `DAMAGES` or "none"."""
     n_blocks = geometry.size.n_blocks
-    seq_count = random.choice((1, 2, 7, 1000, 2**32, U64 // 2, U64 - 2))
+    seq_counts = (1, 2, 7, 1000, 2**32, U64 // 2, U64 - 2)
+    # Duplicates want counts of their own, one lower for each block.
+    seq_count = random.choice(seq_counts[3:] if damage == "duplicates" else seq_counts)
     superblock = Superblock(
         MAGIC, VERSION, geometry.block_size, random.getrandbits(32), n_blocks, seq_count
     )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from writecache_models.checker import Checker, UnusableStepError, profile_of
@@ -94,6 +94,17 @@ def judge(trace: Trace, profile: Profile | None = None) -> Report:
         divergence=divergence,
         problem=problem,
     )
+
+
+def with_schedules(trace: Trace, report: Report) -> Trace:
+    """The trace, with the choices that its judging found written to its steps."""
+    steps = tuple(
+        (op, {**seen, "schedule": list(report.deviations[number])})
+        if number in report.deviations
+        else (op, {key: value for key, value in seen.items() if key != "schedule"})
+        for number, (op, seen) in enumerate(trace.steps)
+    )
+    return replace(trace, steps=steps)
 
 
 def profile_named(name: str) -> Profile:

@@ -222,7 +222,11 @@ class Kernel:
                 self._step(EndioTake())
                 self._step(EndioThread())
             case Kind.SETTLE:
+                # What it chooses is canonical, and none of the caller's choices.
+                held = self.choices, self.alternatives
+                self.choices, self.alternatives = (), []
                 self.settle()
+                self.choices, self.alternatives = held
             case Kind.GO_ON:
                 pass
         return True

@@ -13,7 +13,7 @@ some or all of it may have run: such a gap is a choice.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from writecache_models.devices import Devices, pattern
+from writecache_models.devices import Devices, named_start_sectors, pattern
 from writecache_models.kernel import Action, HangError, Kernel, Kind
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct, start_sector_of
@@ -65,7 +65,7 @@ class Machine(Kernel):
 
     def __init__(self, profile: Profile, devices: Devices) -> None:
         super().__init__(profile, devices)
-        self.start_sectors: tuple[Sector, ...] = (Sector(0),)
+        self.start_sectors = frozenset({Sector(0)})
         """Where any table so far said that metadata begins."""
         self.request: _Write | None = None
         """The write that was begun and is not yet mapped to its end."""
@@ -93,10 +93,9 @@ class Machine(Kernel):
         }
         start_sector = start_sector_of(self.profile, line, underlying)
         superblock = None
+        self.start_sectors |= named_start_sectors(line)
         if start_sector is not None:
             superblock = self.devices.superblock(start_sector)
-            if start_sector not in self.start_sectors:
-                self.start_sectors = (*self.start_sectors, start_sector)
         construction = construct(self.profile, line, underlying, superblock)
         self._play_construction(construction.effects, start_sector)
         if isinstance(construction.result, Refusal):
@@ -171,6 +170,8 @@ class Machine(Kernel):
     ) -> None:
         """Begin what `write` does whole: `proceed` while there is a `request`, then `settle`."""
         self.write_errno = self._refuse_misaligned(sector, n_sectors).errno
+        if sector >= sectors_of(len(self.devices.origin)):
+            self.write_errno = "ENOSPC"
         if self.write_errno is None:
             count = Sector(min(n_sectors, BIO_SECTORS))
             bio = Bio(Op.WRITE, Sector(sector), count, fua, tag=self._new_tag())

@@ -12,7 +12,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,15 +107,17 @@ def pack_image(content: bytes) -> str | None:
     return base64.b64encode(zlib.compress(content, 9)).decode() if content else None
 
 
-def unpack_image(text: str | None) -> bytes:
-    """Decode an image of a header; raises ValueError."""
+def unpack_image(text: str | None, largest: int = _LARGEST_IMAGE) -> bytes:
+    """Decode an image of a header of at most `largest` bytes; raises ValueError."""
     if text is None:
         return b""
     try:
         unpacker = zlib.decompressobj()
-        content = unpacker.decompress(base64.b64decode(text, validate=True), _LARGEST_IMAGE)
+        content = unpacker.decompress(base64.b64decode(text, validate=True), largest + 1)
+        if len(content) > largest:
+            raise ValueError("longer than the device")
         if not unpacker.eof:
-            raise ValueError("not a whole zlib stream, or larger than any device here")
+            raise ValueError("not a whole zlib stream")
         return content
     except (binascii.Error, zlib.error) as error:
         raise ValueError(f"not a base64 of zlib: {error}") from error
@@ -132,7 +134,7 @@ def read_traces(path: Path) -> Iterator[Trace]:
         record = _parse_object(line, where)
         if "trace" in record:
             if header is not None:
-                yield _with_steps(header, steps)
+                yield replace(header, steps=tuple(steps))
             header, steps = _parse_header(record, where), []
         elif header is None:
             raise VectorError(f"{where}: a step before any header")
@@ -140,12 +142,7 @@ def read_traces(path: Path) -> Iterator[Trace]:
             steps.append(_parse_step(record, where))
     if header is None:
         raise VectorError(f"{path}: no trace in it")
-    yield _with_steps(header, steps)
-
-
-def _with_steps(header: Trace, steps: list[tuple[Op, Observation]]) -> Trace:
-    fields = {name: getattr(header, name) for name in Trace.__dataclass_fields__}
-    return Trace(**{**fields, "steps": tuple(steps)})
+    yield replace(header, steps=tuple(steps))
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -177,8 +174,9 @@ def _parse_object(line: str, where: str) -> dict[str, Any]:
 def _parse_header(record: dict[str, Any], where: str) -> Trace:
     if record.get("format") != FORMAT:
         raise VectorError(f"{where}: format {record.get('format')!r} is not {FORMAT}")
-    for key in ("trace", "table"):
-        if not isinstance(record.get(key), str):
+    for key in ("trace", "table", "kernel", "target"):
+        absent = key in ("kernel", "target") and record.get(key) is None
+        if not absent and not isinstance(record.get(key), str):
             raise VectorError(f"{where}: {key} is not a string")
     for key in ("cache_sectors", "origin_sectors"):
         value = record.get(key)
@@ -189,11 +187,11 @@ def _parse_header(record: dict[str, Any], where: str) -> Trace:
     images = {}
     for key in ("cache_image", "origin_image"):
         try:
-            images[key] = unpack_image(record.get(key))
+            images[key] = unpack_image(
+                record.get(key), 512 * record[key.replace("image", "sectors")]
+            )
         except (ValueError, TypeError) as error:
             raise VectorError(f"{where}: {key}: {error}") from error
-        if len(images[key]) > 512 * record[key.replace("image", "sectors")]:
-            raise VectorError(f"{where}: {key} is longer than the device")
     known = {"trace", "format", "kernel", "target", "table", *images}
     known |= {"cache_sectors", "origin_sectors"}
     return Trace(
@@ -214,6 +212,9 @@ def _parse_step(record: dict[str, Any], where: str) -> tuple[Op, Observation]:
     problem = op_problem(op)
     if problem:
         raise VectorError(f"{where}: {problem}")
+    schedule = record.get("schedule", [])
+    if not isinstance(schedule, list) or any(type(choice) is not int for choice in schedule):
+        raise VectorError(f"{where}: schedule is not a list of whole numbers")
     for key in _OBSERVED:
         value = record.get(key)
         if value is not None and not isinstance(value, str):
@@ -228,7 +229,8 @@ def op_problem(op: object) -> str | None:
     >>> op_problem(["write", 0, 8, 1]), op_problem(["write", 0, -8, 1])
     (None, 'write: its numbers must not be negative, a count not zero')
     """
-    if not isinstance(op, list) or not op or op[0] not in OPERATIONS:
+    named = isinstance(op, list) and bool(op) and isinstance(op[0], str)
+    if not isinstance(op, list) or not named or op[0] not in OPERATIONS:
         return f"unknown operation {op!r}"
     name, *arguments = op
     if name == "open":

@@ -184,10 +184,6 @@ def _at_most(limit: int) -> Callable[[str, ByteCount, Profile], int | None]:
     return parse
 
 
-def _flag(word: str, cache_size: ByteCount, profile: Profile) -> int | None:
-    return None
-
-
 _FLAGS: Final = ("cleaner", "metadata_only")
 _OPTIONS: Final[dict[str, Callable[[str, ByteCount, Profile], int | None]]] = {
     "start_sector": _start_sector,
@@ -197,11 +193,13 @@ _OPTIONS: Final[dict[str, Callable[[str, ByteCount, Profile], int | None]]] = {
     "autocommit_blocks": _at_most(2**32),
     "autocommit_time": _at_most(_MAXIMUM_AUTOCOMMIT_MS),
     "max_age": _at_most(_MAXIMUM_AGE_MS),
-    "cleaner": _flag,
-    "metadata_only": _flag,
+    "cleaner": _at_most(0),
+    "metadata_only": _at_most(0),
     "pause_writeback": _at_most(_MAXIMUM_PAUSE_MS),
 }
-"""In the order of the table line; `fua` and `nofua` are for persistent memory only."""
+"""In the order of the table line; `fua` and `nofua` are for persistent memory only.
+
+Flags take no value, so theirs is never parsed."""
 _OPTIONS_BEFORE_PAUSE: Final = {
     name: parse
     for name, parse in _OPTIONS.items()

@@ -40,7 +40,6 @@ class Reason(Enum):
     FREED_ENTRY = "writecache_writeback goes on with an entry that its own commit has freed"
     END_OF_BLOCK_NOT_IN_PROGRESS = "BUG_ON(!e->write_in_progress) in __writecache_endio_ssd"
     RUN_NOT_CONTIGUOUS = "BUG_ON(f != e + 1) in __writecache_writeback_ssd"
-    POISONED_LISTS = "the lists are used while the device is suspended"
 
 
 class Metadata(NamedTuple):

@@ -27,9 +27,8 @@ def free_entries_are_marked_free(wc: State) -> bool:
 def tree_is_keyed_by_original_sector(wc: State) -> bool:
     """A block is found under the sector that its entry names, and only there."""
     return all(
-        indices and wc.entries[index].original_sector == sector
+        indices and all(wc.entries[index].original_sector == sector for index in indices)
         for sector, indices in wc.tree.items()
-        for index in indices
     )
 
 
@@ -54,8 +53,14 @@ def lru_keys_agree(wc: State) -> bool:
 
 
 def uncommitted_entries_head_the_lru(wc: State) -> bool:
-    """A commit finds all uncommitted entries by walking from the most recent on."""
-    committed = [entry_is_committed(wc, wc.entries[index]) for _, index in wc.lru.items()]
+    """A commit finds all uncommitted entries by walking from the most recent on.
+
+    Once the sequence count has wrapped, committed entries count as uncommitted, and this is lost.
+    """
+    entries = [wc.entries[index] for _, index in wc.lru.items()]
+    if any(entry.seq_count > wc.seq_count for entry in entries):
+        return True
+    committed = [entry_is_committed(wc, entry) for entry in entries]
     return committed == sorted(committed, reverse=True)
 
 

@@ -175,8 +175,10 @@ def _take_run(selection: _Pass, first: BlockIndex) -> _Pass:
         run.append(found)
         last = found
         if len(run) == BIO_MAX_VECS:
-            if wc.writeback_all:
-                following = next_in_tree(wc, last) or following
+            # Only when everything is written back does the pass go on from the entry after it.
+            after = next_in_tree(wc, last)
+            if wc.writeback_all and after is not None:
+                following = after
             break
     bug_on(run != list(range(first, first + len(run))), Reason.RUN_NOT_CONTIGUOUS)
     job = CopyJob(first, len(run), wc.entries[first].original_sector)

@@ -19,8 +19,10 @@ import select
 import shutil
 import signal
 import sys
+import time
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+REAP_SECONDS = 5.0
 
 
 def start(kernel: list[str], cpu: int, guard: int) -> None:
@@ -48,6 +50,15 @@ def wait(control: int, wakeup: int, pid: int) -> int | None:
             return None
 
 
+def reap() -> None:
+    """Wait for what the kernel leaves behind, so that nobody else has to."""
+    bound = time.monotonic() + REAP_SECONDS
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < bound:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.005)
+
+
 def main(arguments: list[str]) -> int:
     """Start, wait, end everything."""
     split = arguments.index("--")
@@ -58,6 +69,7 @@ def main(arguments: list[str]) -> int:
     signal.set_wakeup_fd(wakeup_writer)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     os.set_inheritable(control, False)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     guard = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -73,6 +85,7 @@ def main(arguments: list[str]) -> int:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
+        reap()
         for directory in directories:
             shutil.rmtree(directory, ignore_errors=True)
     if status is None:

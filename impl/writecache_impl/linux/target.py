@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from .boot import BootOptions, UserModeLinux
+from .boot import UserModeLinux
 from .content import SECTOR_BYTES, ContentHash
 from .errors import KernelDied, KernelHung
+from .private import BootOptions
 from .suites import KernelImage, locate, remember_target
 from .trace import Op, Step, TraceHeader, check_op, named_start_sectors
 
@@ -173,7 +174,7 @@ class Session:
         }
         self.contents: dict[str, ContentHash] = {}
         for name, (image, size) in images.items():
-            machine.set_disk(name, image)
+            machine.private.set_disk(name, image)
             if name in target.hashed:
                 self.contents[name] = ContentHash(machine.disks[name], size)
 

@@ -2,7 +2,10 @@
 
 Kernel facts: page faults are dear in user mode, so one page-aligned buffer that was touched once
 serves all I/O; direct bios of up to 1 MiB reach the target whole; the block size, and with it the
-alignment of direct I/O, may change with a new table, so the device is opened anew after one.
+alignment of direct I/O, may change with a new table, so the device is opened anew after one. A
+request that the target splits is mapped piece by piece; a kernel with voluntary preemption may run
+the work of an earlier piece before the next, or not, as time has it. With real-time priority for
+the length of an operation it never does unless the operation itself waits.
 """
 
 import fcntl
@@ -36,9 +39,18 @@ def fill(buffer: "mmap.mmap | bytearray", sector: int, count: int, tag: int) -> 
 class Player:
     """The device under test; None where there is none."""
 
-    def __init__(self, mapper: DeviceMapper, cache: Disk, origin: Disk, settle_s: float) -> None:
+    def __init__(
+        self,
+        mapper: DeviceMapper,
+        cache: Disk,
+        origin: Disk,
+        barrier: str,
+        settle_s: float,
+        exclusive: bool,
+    ) -> None:
         self.mapper, self.cache, self.origin = mapper, cache, origin
-        self.settling = Settling()
+        self.exclusive, self.first = exclusive, False
+        self.settling = Settling(barrier)
         self.settle_s = settle_s
         self.log = KernelLog()
         self.table = ""
@@ -71,10 +83,12 @@ class Player:
             return None
         step: Step = {"op": list(op), "status": None}
         seen: Step = {}
+        self._first(self.exclusive)
         try:
             getattr(self, "op_" + kind)(seen, *op[1:])
         except OSError as error:
             seen["errno"] = errno_name(error.errno or 0)
+        self._first(False)
         if kind == "open" and "errno" in seen:
             text = self.log.constructor_error()
             if text is not None:
@@ -86,6 +100,13 @@ class Player:
         if not settled:
             step["hang"] = True
         return step
+
+    def _first(self, wanted: bool) -> None:
+        """Run before every kernel thread, or like all others."""
+        if wanted != self.first:
+            policy, priority = (os.SCHED_FIFO, 1) if wanted else (os.SCHED_IDLE, 0)
+            os.sched_setscheduler(0, policy, os.sched_param(priority))
+            self.first = wanted
 
     def _status(self) -> str | None:
         return self.mapper.text(NAME) if self.exists else None

@@ -11,14 +11,16 @@ import os
 import sys
 import traceback
 import tty
+from collections.abc import Callable
 from typing import Any
 
 from .devicemapper import DeviceMapper
 from .disks import Disk
-from .kernel import load_modules, mount, power_off
+from .kernel import first_come_first_served, load_modules, mount, power_off
 from .player import NAME, Player, Step
 
-UBD_MAJOR, SERIAL_MAJOR, SERIAL_MINOR = 98, 4, 64
+SERIAL_MAJOR, SERIAL_MINOR = 4, 64
+ORIGIN_UBD, CACHE_UBD, BARRIER_UBD = "98:0", "98:16", "98:32"
 
 
 class Line:
@@ -53,21 +55,20 @@ class Guest:
 
     def __init__(self, config: dict[str, Any]) -> None:
         nodes = config["nodes"]
-        mount("none", "/proc", "proc")
-        mount("none", "/sys", "sysfs")
-        mount("none", nodes, "tmpfs")
-        mount("none", config["exchange"], "hostfs", config["exchange"])
-        with open("/proc/sys/kernel/panic_on_oops", "w") as switch:
-            switch.write("1")
+        prepare(config)
         self.line = Line(nodes)
-        load_modules(config["modules"])
+        first_come_first_served(ORIGIN_UBD, CACHE_UBD)
         mapper = DeviceMapper(nodes)
         self.version = mapper.target_version(NAME)
         if self.version is None:
             raise RuntimeError(f"this kernel has no target {NAME.decode()}")
-        origin = Disk(mapper, b"origin", f"{UBD_MAJOR}:0")
-        cache = Disk(mapper, b"cache", f"{UBD_MAJOR}:16")
-        self.player = Player(mapper, cache, origin, config["settle_s"])
+        origin = Disk(mapper, b"origin", ORIGIN_UBD)
+        cache = Disk(mapper, b"cache", CACHE_UBD)
+        barrier = f"{nodes}/barrier"
+        os.mknod(barrier, 0o060600, os.makedev(*map(int, BARRIER_UBD.split(":"))))
+        self.player = Player(
+            mapper, cache, origin, barrier, config["settle_s"], config["exclusive"]
+        )
 
     def hello(self) -> Step:
         """Say who answers."""
@@ -104,14 +105,29 @@ class Guest:
             self.answer(self.line.receive())
 
 
-def main(path: str) -> None:
-    """Serve; whatever goes wrong is told on the console, and the kernel ends."""
+def prepare(config: dict[str, Any]) -> None:
+    """Mount what every program needs, and load the modules."""
+    mount("none", "/proc", "proc")
+    mount("none", "/sys", "sysfs")
+    mount("none", config["nodes"], "tmpfs")
+    mount("none", config["exchange"], "hostfs", config["exchange"])
+    with open("/proc/sys/kernel/panic_on_oops", "w") as switch:
+        switch.write("1")  # a kernel that goes on after an oops would only hang
+    load_modules(config["modules"])
+
+
+def run(path: str, program: Callable[[dict[str, Any]], None]) -> None:
+    """Run a program; whatever goes wrong is told on the console, and the kernel ends."""
     try:
         with open(path) as file:
-            config = json.load(file)
-        Guest(config).serve()
+            program(json.load(file))
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
     finally:
         power_off()
+
+
+def main(path: str) -> None:
+    """Serve one boot."""
+    run(path, lambda config: Guest(config).serve())

@@ -1,0 +1,240 @@
+"""`writecache vectors`: check, record, show, and what of the specification they reach."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from writecache_impl.cli.common import (
+    FAULTY_INPUT,
+    FINE,
+    PROBLEMS,
+    describe_divergence,
+    meter,
+    percent,
+    print_json,
+    print_table,
+    report_json,
+    traces_in,
+)
+from writecache_impl.judging import Judges
+from writecache_impl.linux import LinuxTarget
+from writecache_impl.recording import HungError, record
+from writecache_models.fixtures import shipped_vectors
+from writecache_models.judge import Report, judge, profile_named, with_schedules
+from writecache_models.vectors import Trace, VectorError, write_traces
+from writecache_models.workloads import FAMILIES, generate
+from writecache_spec.profile import PROFILES
+
+FILES = click.argument(
+    "files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False, exists=False)
+)
+PROFILE = click.option(
+    "--profile", type=click.Choice(sorted(PROFILES)), help="Judge as this kernel, not the trace's."
+)
+
+
+@click.group()
+def vectors() -> None:
+    """Recorded traces: what real kernels did, step by step."""
+
+
+def named_or_shipped(files: tuple[Path, ...]) -> list[Path]:
+    """The files named, or those that come with the project."""
+    chosen = list(files) or shipped_vectors()
+    if not chosen:
+        raise VectorError("no vector file named, and none shipped with this installation")
+    return chosen
+
+
+@vectors.command()
+@FILES
+@PROFILE
+@click.option("--jobs", type=click.IntRange(1, 256), help="Processes; by default all processors.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--store", is_flag=True, help="Write the schedules that were needed back to the files."
+)
+def check(
+    files: tuple[Path, ...], profile: str | None, jobs: int | None, as_json: bool, store: bool
+) -> int:
+    """Judge vectors by the reference; without FILES those that come with the project.
+
+    Example: writecache vectors check tests/vectors/*
+    """
+    started = time.monotonic()
+    chosen = profile_named(profile) if profile else None
+    reports: list[Report] = []
+    with Judges(jobs) as judges, meter("judging", None, "steps") as bar:
+        for file in named_or_shipped(files):
+            judged = list(judges.all(traces_in([file]), chosen, bar.advance))
+            reports += [report for _, report in judged]
+            if store:
+                write_traces(file, [with_schedules(trace, report) for trace, report in judged])
+    return print_reports(reports, time.monotonic() - started, as_json)
+
+
+def print_reports(reports: list[Report], seconds: float, as_json: bool) -> int:
+    """Print what was judged; the exit code."""
+    steps = sum(report.steps for report in reports)
+    bad = [report for report in reports if report.divergence]
+    unusable = [report for report in reports if report.problem]
+    if as_json:
+        print_json(
+            {
+                "steps": steps,
+                "seconds": round(seconds, 3),
+                "divergences": len(bad),
+                "traces": [report_json(report) for report in reports],
+            }
+        )
+    else:
+        print_table("Vectors on the reference", SUMMARY_COLUMNS, summary_rows(reports))
+        other = sum(len(report.deviations) for report in reports)
+        print(
+            f"{steps:,} steps in {seconds:.1f} s ({steps / seconds:,.0f} steps/s); "
+            f"{other} ({percent(other, steps)}) needed another than the canonical schedule; "
+            f"{len(bad)} divergences"
+        )
+    for report in [*bad, *unusable]:
+        print("\n".join(describe_divergence(report)), file=sys.stderr)
+    if bad:
+        return PROBLEMS
+    return FAULTY_INPUT if unusable else FINE
+
+
+SUMMARY_COLUMNS = (
+    "kernel",
+    "profile",
+    "traces",
+    "steps",
+    "other schedule",
+    "share",
+    "panics",
+    "divergences",
+)
+
+
+def summary_rows(reports: list[Report]) -> list[list[Any]]:
+    """One row for each kernel, with counts."""
+    rows = []
+    for kernel, profile in sorted({(str(r.kernel), r.profile) for r in reports}):
+        mine = [r for r in reports if (str(r.kernel), r.profile) == (kernel, profile)]
+        steps = sum(r.steps for r in mine)
+        other = sum(len(r.deviations) for r in mine)
+        panics = sum(r.panics for r in mine)
+        divergences = sum(r.divergence is not None for r in mine)
+        counts = [len(mine), steps, other, percent(other, steps), panics, divergences]
+        rows.append([kernel, profile, *counts])
+    return rows
+
+
+@vectors.command("record")
+@click.option("--kernel", required=True, help="Suite, release, or path of a user-mode kernel.")
+@click.option("--modules", help="Where the modules of a kernel given by its path are.")
+@click.option("--seed", default="1", show_default=True, help="Decides the traces.")
+@click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="Traces.")
+@click.option("--family", type=click.Choice(sorted(FAMILIES)), help="Only traces of this kind.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File."
+)
+def record_command(
+    kernel: str, modules: str | None, seed: str, count: int, family: str | None, output: Path
+) -> int:
+    """Record random traces of a live kernel.
+
+    Example: writecache vectors record --kernel trixie --seed 99 --count 4 -o v.jsonl.xz
+    """
+    recorded: list[Trace] = []
+    with LinuxTarget(kernel, modules=modules) as target, meter("recording", count, "traces") as bar:
+        for number in range(count):
+            trace = generate(f"{seed}-{number}", family, target.target_version)
+            try:
+                recorded.append(record(target, trace))
+            except HungError as hang:
+                click.echo(f"writecache: {hang}; recorded up to there", err=True)
+                recorded.append(hang.trace)
+            bar.advance(1)
+    recorded = [trace for trace in recorded if trace.steps]
+    write_traces(output, [with_schedules(trace, judge(trace)) for trace in recorded])
+    steps = sum(len(trace.steps) for trace in recorded)
+    print(f"{output}: {len(recorded)} traces, {steps:,} steps, seed {seed}")
+    return FINE
+
+
+@vectors.command()
+@FILES
+@click.option("--trace", "name", help="Only the trace of this name.")
+@click.option("--json", "as_json", is_flag=True, help="Print the traces as JSON Lines.")
+def show(files: tuple[Path, ...], name: str | None, as_json: bool) -> int:
+    """Show what is in vectors, step by step.
+
+    Example: writecache vectors show --trace plain-1-0 v.jsonl.xz
+    """
+    shown = 0
+    for trace in traces_in(named_or_shipped(files)):
+        if name is not None and trace.name != name:
+            continue
+        shown += 1
+        if as_json:
+            print("\n".join(trace.lines()))
+            continue
+        print_table(
+            f"{trace.name}: {trace.table} on Linux {trace.kernel}, target {trace.target}",
+            ("step", "operation", "status", "result"),
+            [
+                [number, json.dumps(op), seen.get("status"), _result(seen)]
+                for number, (op, seen) in enumerate(trace.steps)
+            ],
+        )
+    if name is not None and not shown:
+        raise VectorError(f"no trace is called {name}")
+    return FINE
+
+
+def _result(seen: dict[str, Any]) -> str:
+    keys = ("panic", "errno", "error", "read", "schedule")
+    return ", ".join(f"{key} {seen[key]}" for key in keys if key in seen)
+
+
+@vectors.command()
+@FILES
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def coverage(files: tuple[Path, ...], as_json: bool) -> int:
+    """Which branches of the specification recorded steps reach, and which they miss.
+
+    Exit code 1 if a branch is missed that is not marked as out of a recorder's reach.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "coverage.json"
+        paths = [str(file) for file in named_or_shipped(files)]
+        module = "writecache_models.spec_coverage"
+        done = subprocess.run(
+            [sys.executable, "-m", module, str(result), *paths], check=False, text=True,
+            capture_output=True,
+        )  # fmt: skip
+        if done.returncode:
+            raise VectorError((done.stderr.strip().splitlines() or ["coverage failed"])[-1])
+        found = json.loads(result.read_text())
+    missed = Counter({name: len(one["missed"]) for name, one in found["modules"].items()})
+    if as_json:
+        print_json(found)
+    else:
+        print_table(
+            "Branches of the specification reached by recorded steps",
+            ("module", "branches", "reached", "out of reach"),
+            [
+                [name, one["branches"], one["branches"] - len(one["missed"]), one["excluded"]]
+                for name, one in sorted(found["modules"].items())
+            ],
+        )
+        for name, one in sorted(found["modules"].items()):
+            for place in one["missed"]:
+                print(f"missed: {name}: {place}")
+    return PROBLEMS if missed.total() else FINE

@@ -1,0 +1,59 @@
+"""Judging many traces at once, on all processors."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+
+from writecache_models.judge import Report, judge
+from writecache_models.vectors import Trace
+from writecache_spec.profile import Profile
+
+
+def default_jobs() -> int:
+    """As many processes as this one may use processors."""
+    return len(os.sched_getaffinity(0))
+
+
+class Judges:
+    """A pool of processes that judge traces."""
+
+    def __init__(self, jobs: int | None = None) -> None:
+        self.jobs = jobs or default_jobs()
+        # Forking after threads were started is not safe; a fresh interpreter is.
+        self._pool = ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"))
+
+    def __enter__(self) -> "Judges":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, trace: Trace, profile: Profile | None = None) -> Future[Report]:
+        """Judge a trace in the background."""
+        return self._pool.submit(judge, trace, profile)
+
+    def all(
+        self,
+        traces: Iterable[Trace],
+        profile: Profile | None = None,
+        progress: Callable[[int], None] = lambda steps: None,
+    ) -> Iterator[tuple[Trace, Report]]:
+        """Judge traces in their order; never more of them in memory than are being judged."""
+        waiting: list[tuple[Trace, Future[Report]]] = []
+        for trace in traces:
+            waiting.append((trace, self.submit(trace, profile)))
+            while len(waiting) > 4 * self.jobs or (waiting and waiting[0][1].done()):
+                if not waiting[0][1].done():
+                    wait([waiting[0][1]], return_when=FIRST_COMPLETED)
+                yield _finished(waiting.pop(0), progress)
+        for pair in waiting:
+            yield _finished(pair, progress)
+
+
+def _finished(
+    pair: tuple[Trace, Future[Report]], progress: Callable[[int], None]
+) -> tuple[Trace, Report]:
+    report = pair[1].result()
+    progress(report.steps)
+    return pair[0], report

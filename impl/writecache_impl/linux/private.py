@@ -1,0 +1,129 @@
+"""What one running kernel has for itself: directories, disks, the guest's configuration.
+
+Kernel facts: devtmpfs hides the host's ``/dev`` from the guest, so what the guest must see lies
+elsewhere; what only the kernel's process opens (its memory, the disks) lies in memory where there
+is room. A boot line is split at blanks, a disk's name at commas.
+"""
+
+import json
+import mmap
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from .errors import KernelUnavailable
+
+HERE = Path(__file__).resolve().parent
+PLAIN_PATH = re.compile(r"[\w./+-]+")
+ENTRY = "import sys; sys.path.append({here!r}); from guest.{module} import main; main({config!r})"
+BARRIER_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootOptions:
+    """How a kernel is run."""
+
+    memory_mib: int = 192
+    disk_bytes: int = 1 << 30
+    cache_bytes: int | None = None
+    """The cache's size if it is not to be the origin's."""
+    boot_s: float = 60.0
+    settle_s: float = 5.0
+    exclusive: bool = True
+    """An operation runs with real-time priority: more of the same from run to run."""
+    extra_modules: tuple[str, ...] = ()
+    entry: str = "serve"
+    """Module of the guest package whose `main` is run."""
+
+    def with_disks_of(self, size: int) -> Self:
+        """Return options whose disks hold at least `size` bytes."""
+        while self.disk_bytes < size:
+            self = replace(self, disk_bytes=2 * self.disk_bytes)
+        return self
+
+
+def _visible_directory() -> Path:
+    """Make a private directory that the guest sees and whose name a boot line can carry."""
+    for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        real = os.path.realpath(parent)
+        hidden = real.startswith(("/dev", "/proc", "/sys"))
+        if not hidden and PLAIN_PATH.fullmatch(real) and os.access(real, os.W_OK):
+            return Path(tempfile.mkdtemp(prefix="writecache-", dir=real))
+    raise KernelUnavailable("no temporary directory outside /dev with a plain name; set TMPDIR")
+
+
+def _memory_directory(needed_bytes: int, otherwise: Path) -> Path:
+    """Make a private directory in memory if there is room, else return `otherwise`."""
+    with suppress(OSError):
+        room = os.statvfs("/dev/shm")
+        if room.f_bavail * room.f_frsize > needed_bytes and os.access("/dev/shm", os.X_OK):
+            return Path(tempfile.mkdtemp(prefix="writecache-", dir="/dev/shm"))
+    return otherwise
+
+
+class Private:
+    """The directories of one boot, and its disks as files mapped into this process."""
+
+    def __init__(self, options: BootOptions) -> None:
+        self.work = _visible_directory()
+        self.fast = _memory_directory(2 * options.memory_mib << 20, self.work)
+        self.exchange = self.work / "exchange"
+        """A directory that the guest may write to."""
+        self.options = options
+        self.sizes = {
+            "origin": options.disk_bytes,
+            "cache": options.cache_bytes or options.disk_bytes,
+            "barrier": BARRIER_BYTES,
+        }
+        self.disks: dict[str, mmap.mmap] = {}
+        for name, size in self.sizes.items():
+            with (self.fast / name).open("w+b") as file:
+                file.truncate(size)
+                self.disks[name] = mmap.mmap(file.fileno(), size)
+
+    def guest_files(self, modules: Iterable[Path]) -> Path:
+        """Write what the guest finds; return the init script."""
+        nodes = self.work / "nodes"
+        nodes.mkdir()
+        self.exchange.mkdir()
+        config = self.work / "config.json"
+        config.write_text(
+            json.dumps(
+                {
+                    "nodes": str(nodes),
+                    "exchange": str(self.exchange),
+                    "modules": [str(path) for path in modules],
+                    "settle_s": self.options.settle_s,
+                    "exclusive": self.options.exclusive,
+                }
+            )
+        )
+        code = ENTRY.format(here=str(HERE), module=self.options.entry, config=str(config))
+        init = self.work / "init"
+        python = shlex.join([sys.executable, "-I", "-S", "-B", "-c", code])
+        init.write_text(f"#!/bin/sh\nexec {python}\n")
+        init.chmod(0o700)
+        return init
+
+    def set_disk(self, name: str, image: bytes) -> None:
+        """Make a disk hold `image`, then zeros; nothing of the guest may be using it."""
+        path = self.fast / name
+        # a new length gives the memory back, and reads as zero where it is longer again
+        os.truncate(path, 0)
+        os.truncate(path, self.sizes[name])
+        self.disks[name][: len(image)] = image
+
+    def close(self) -> None:
+        """Give everything back."""
+        for disk in self.disks.values():
+            disk.close()
+        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.rmtree(self.fast, ignore_errors=True)
