@@ -2,13 +2,14 @@
 
 It carries the *set* of machines that fit everything seen so far: nearly always one.  At each step
 they do the operation by the canonical schedule (`kernel`); a schedule that the trace itself names
-comes next.  Where that does not fit, others are tried, those that are nearly canonical first, up to
-`MAXIMUM_SCHEDULES` states between the pieces of a request and `MAXIMUM_SETTLINGS` ways to end it.
+comes next.  Where that does not fit, a choice was made otherwise: in this step, or in one before it
+without showing.  So the last `MAXIMUM_CHECKPOINTS` steps that had a choice are taken up again, the
+latest first; schedules that are nearly canonical come first; all machines that fit are kept, and
+everything since is judged anew.
 
-Where nothing fits, an earlier choice may have been wrong without showing: the last
-`MAXIMUM_CHECKPOINTS` steps that had one are taken up again, the latest first, all machines that fit
-them are kept, and everything since is judged anew.  What was tried is counted.  A step that nothing
-explains is a *divergence*.
+The search is bounded: by `EFFORTS`, states between the pieces of a request, in three rounds, and by
+`MAXIMUM_SETTLINGS`, ways in which an operation can end.  What was tried is counted.  A step that
+nothing explains is a *divergence*.
 """
 
 from collections import deque
@@ -27,11 +28,11 @@ from writecache_models.vectors import Observation, Op, Trace
 from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE
 
-MAXIMUM_SCHEDULES: Final = 16384
-"""States between the pieces of a write that are looked at, on one machine."""
+EFFORTS: Final = (64, 1024, 16384)
+"""States between the pieces of a write that are looked at, on one machine: first, then, at last."""
 MAXIMUM_SETTLINGS: Final = 64
 """Ways to settle that are tried from one state."""
-MAXIMUM_CHECKPOINTS: Final = 8
+MAXIMUM_CHECKPOINTS: Final = 12
 """Earlier steps that can be taken up again."""
 MAXIMUM_MACHINES: Final = 64
 """Machines that are carried from one step to the next."""
@@ -165,29 +166,27 @@ class Checker:
         self._steps.append((op, seen))
         verdict = Verdict()
         pristine = [Candidate(one.machine.fork(), one.deviations) for one in self.candidates]
-        kept, had_choice = self._canonical(op, seen, verdict)
-        if not kept and "schedule" in seen:
-            kept = self._as_recorded(pristine, number, verdict)
-        if not kept and had_choice:
-            kept = self._explore(pristine, number, verdict, enough=1)
-        if not kept:
-            kept, had_choice = self._backtrack(number, verdict), False
+        kept, had_choice = self._canonical(self.candidates, op, seen, verdict)
         if had_choice:
             self._checkpoints = [
                 *self._checkpoints[1 - MAXIMUM_CHECKPOINTS :],
                 _Checkpoint(number, pristine),
             ]
+        if not kept and "schedule" in seen:
+            kept = self._as_recorded(pristine, number, verdict)
+        if not kept:
+            kept = self._reconsider(number, verdict)
         verdict.explained = bool(kept)
         self.candidates = kept
         return verdict
 
     def _canonical(
-        self, op: Op, seen: Observation, verdict: Verdict
+        self, candidates: list[Candidate], op: Op, seen: Observation, verdict: Verdict
     ) -> tuple[list[Candidate], bool]:
         """Let every candidate do an operation canonically; also whether any met a choice."""
         kept = []
         had_choice = False
-        for candidate in self.candidates:
+        for candidate in candidates:
             expected = self._perform(candidate.machine, op, seen, ())
             if not verdict.schedules:
                 verdict.expected = expected
@@ -212,23 +211,20 @@ class Checker:
         return kept
 
     def _explore(
-        self,
-        candidates: list[Candidate],
-        number: int,
-        verdict: Verdict,
-        enough: int = MAXIMUM_MACHINES,
+        self, candidates: list[Candidate], number: int, verdict: Verdict, effort: int
     ) -> list[Candidate]:
-        """Try the schedules of one step on every candidate, until enough fit."""
+        """Try the schedules of one step on every candidate."""
         kept: list[Candidate] = []
         for candidate in candidates:
-            kept += islice(self._explore_one(candidate, number, verdict), enough)
+            fitting = self._explore_one(candidate, number, verdict, effort)
+            kept += islice(fitting, MAXIMUM_MACHINES)
         return _distinct(kept)
 
     def _explore_one(
-        self, candidate: Candidate, number: int, verdict: Verdict
+        self, candidate: Candidate, number: int, verdict: Verdict, effort: int
     ) -> Iterator[Candidate]:
         op, seen = self._steps[number]
-        for choices, after, expected in self._schedules(candidate.machine, op, seen):
+        for choices, after, expected in self._schedules(candidate.machine, op, seen, effort):
             verdict.schedules += 1
             if agrees(expected, seen):
                 deviations = candidate.deviations
@@ -236,16 +232,29 @@ class Checker:
                     deviations = {**deviations, number: choices}
                 yield Candidate(after, deviations)
 
-    def _backtrack(self, number: int, verdict: Verdict) -> list[Candidate]:
-        """Take up earlier choices again, and judge everything since then with all schedules."""
-        while self._checkpoints:
-            earlier = self._checkpoints.pop()
-            kept = earlier.candidates
-            for again in range(earlier.number, number + 1):
-                kept = self._explore(kept, again, verdict)
-            if kept:
-                return kept
+    def _reconsider(self, number: int, verdict: Verdict) -> list[Candidate]:
+        """Take up choices again, the latest first, and judge anew what came after each."""
+        for effort in EFFORTS:
+            for position in reversed(range(len(self._checkpoints))):
+                taken_up, candidates = self._checkpoints[position]
+                kept = self._explore(candidates, taken_up, verdict, effort)
+                for again in range(taken_up + 1, number + 1):
+                    kept = self._again(kept, again, verdict, effort)
+                if kept:
+                    del self._checkpoints[position + 1 :]
+                    return kept
         return []
+
+    def _again(
+        self, candidates: list[Candidate], number: int, verdict: Verdict, effort: int
+    ) -> list[Candidate]:
+        """Judge a later step anew: canonically, or if that does not fit by other schedules."""
+        forks = [Candidate(one.machine.fork(), one.deviations) for one in candidates]
+        op, seen = self._steps[number]
+        kept, had_choice = self._canonical(forks, op, seen, verdict)
+        if kept or not had_choice:
+            return kept
+        return self._explore(candidates, number, verdict, effort)
 
     def _perform(
         self, machine: Machine, op: Op, seen: Observation, choices: tuple[int, ...]
@@ -265,15 +274,19 @@ class Checker:
             return {"hang": True}
         return observe(machine, op, outcome, digests="cache" in seen or "origin" in seen)
 
-    def _schedules(self, machine: Machine, op: Op, seen: Observation) -> Iterator[_Outcome]:
+    def _schedules(
+        self, machine: Machine, op: Op, seen: Observation, effort: int
+    ) -> Iterator[_Outcome]:
         """The schedules of one operation, nearly canonical ones first, up to the bound."""
         if op[0].startswith("write"):
-            return self._write_schedules(machine, op, seen)
+            return self._write_schedules(machine, op, seen, effort)
         return self._settlings(
             machine, (), op, seen, lambda fork: perform(fork, op, self.trace.table)
         )
 
-    def _write_schedules(self, machine: Machine, op: Op, seen: Observation) -> Iterator[_Outcome]:
+    def _write_schedules(
+        self, machine: Machine, op: Op, seen: Observation, effort: int
+    ) -> Iterator[_Outcome]:
         """Walk through what may happen between the pieces of a write.
 
         Schedules with fewer choices that are not canonical come first.
@@ -294,7 +307,7 @@ class Checker:
                 yield from self._settlings(node, path, op, seen, _finish_write)
                 continue
             state = (node.request, node.fingerprint())
-            too_many = len(visited) >= MAXIMUM_SCHEDULES
+            too_many = len(visited) >= effort
             if too_many or state in visited or not still_possible(node, seen):
                 continue
             visited.add(state)

@@ -130,7 +130,7 @@ class Kernel:
         self._passes: list[list[Copy]] = []
         # Copies submitted and not begun: those of each pass of writeback together.
         self._ending: list[Copy] = []
-        # Copies left of a pass that has begun to end.
+        # Copies left of passes that have begun to end.
         self._completed: dict[int, str | None] = {}
         self._remapped: list[Remap] = []
         self._returned: list[str | None] = []
@@ -195,8 +195,9 @@ class Kernel:
         return 1 if wc.freelist or wc.endio_list else len(self._next_copies())
 
     def _next_copies(self) -> list[Copy]:
-        """The copies that end next, of one pass, in the canonical order."""
-        return self._ending or merged_copies(next(filter(None, self._passes)))
+        """The copies under way, in the order in which they end canonically: pass after pass."""
+        begun = [copy for copies in self._passes for copy in merged_copies(copies)]
+        return [*self._ending, *begun]
 
     def run_one(self) -> bool:
         """Let the first thing in the canonical order happen; False where there is none."""
@@ -247,9 +248,7 @@ class Kernel:
         return True
 
     def _end_copy(self, which: int) -> None:
-        if not self._ending:
-            self._passes = [copies for copies in self._passes if copies]
-            self._ending = merged_copies(self._passes.pop(0))
+        self._ending, self._passes = self._next_copies(), []
         copy = self._ending.pop(which)
         failed = False
         try:

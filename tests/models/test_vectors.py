@@ -92,7 +92,7 @@ BAD_HEADERS: list[tuple[dict[str, Any], str]] = [
     ({"cache_image": 5}, "cache_image"),
     ({"cache_image": [1]}, "cache_image"),
     ({"cache_image": (pack_image(b"x" * 99) or "")[:12]}, "cache_image: not a whole zlib stream"),
-    ({"origin_image": pack_image(b"x" * 512 * 10)}, "origin_image is longer than the device"),
+    ({"origin_image": pack_image(b"x" * 512 * 10)}, "origin_image: longer than the device"),
     ({"kernel": 5}, "kernel"),
     ({"target": ["1.6.0"]}, "target"),
 ]

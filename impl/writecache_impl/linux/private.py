@@ -24,7 +24,7 @@ from .errors import KernelUnavailable
 HERE = Path(__file__).resolve().parent
 PLAIN_PATH = re.compile(r"[\w./+-]+")
 ENTRY = "import sys; sys.path.append({here!r}); from guest.{module} import main; main({config!r})"
-BARRIER_BYTES = 4096
+BARRIER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,8 @@ class BootOptions:
     settle_s: float = 5.0
     exclusive: bool = True
     """An operation runs with real-time priority: more of the same from run to run."""
+    scheduler: str | None = None
+    """The disks' I/O scheduler (None: the kernel's default)."""
     extra_modules: tuple[str, ...] = ()
     entry: str = "serve"
     """Module of the guest package whose `main` is run."""
@@ -103,6 +105,7 @@ class Private:
                     "modules": [str(path) for path in modules],
                     "settle_s": self.options.settle_s,
                     "exclusive": self.options.exclusive,
+                    "scheduler": self.options.scheduler,
                 }
             )
         )

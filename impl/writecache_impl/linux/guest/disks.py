@@ -12,9 +12,10 @@ Kernel facts
 Quiet means: two looks give the same status and the same lines for all disks with nothing in
 flight, and at a moment between them no task but this one was runnable. From the first look to the
 second no I/O has begun or ended, so at that moment nobody waited for I/O and nobody could go on by
-himself: only timers are left. The devices' contents have stayed, they need no comparing. A look
-costs three or four system calls, 10 to 20 microseconds each in user mode: with the message to the
-host and the operation itself that is what a step costs.
+himself: only timers are left. The devices' contents have stayed, they need no comparing. While
+I/O is in flight a read from a third disk waits behind it in the same helper process: the guest is
+idle and the helper has the processor. A look costs three or four system calls, 10 to 20
+microseconds each in user mode.
 """
 
 import mmap

@@ -16,7 +16,7 @@ from typing import Any
 
 from .devicemapper import DeviceMapper
 from .disks import Disk
-from .kernel import first_come_first_served, load_modules, mount, power_off
+from .kernel import fix_io_priority, load_modules, mount, power_off, set_io_scheduler
 from .player import NAME, Player, Step
 
 SERIAL_MAJOR, SERIAL_MINOR = 4, 64
@@ -57,7 +57,9 @@ class Guest:
         nodes = config["nodes"]
         prepare(config)
         self.line = Line(nodes)
-        first_come_first_served(ORIGIN_UBD, CACHE_UBD)
+        fix_io_priority()
+        if config["scheduler"] is not None:
+            set_io_scheduler(config["scheduler"], ORIGIN_UBD, CACHE_UBD)
         mapper = DeviceMapper(nodes)
         self.version = mapper.target_version(NAME)
         if self.version is None:

@@ -1,7 +1,7 @@
 """Runs a program of the user's in the guest, with the target loaded and two disks.
 
-The program finds the disks' names in ORIGIN and CACHE, runs in a directory that it may write to and
-that the host sees, and writes to the console. Its exit status goes to the host over the serial line.
+The program finds the disks' names in ORIGIN and CACHE, runs in a directory that it may write to
+and that the host sees, and writes to the console. Its exit status goes over the serial line.
 """
 
 import os

@@ -1,0 +1,155 @@
+"""``writecache kernel``: fetch, list and run real Linux kernels in user mode."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ..linux.boot import UserModeLinux
+from ..linux.errors import HarnessError, KernelDied, KernelHung, KernelUnavailable
+from ..linux.fetch import fetch
+from ..linux.private import BootOptions
+from ..linux.suites import SUITES, current, kernels, locate, suite_named
+from ..linux.target import LinuxTarget
+
+FINE, PROBLEMS, USAGE, UNJUDGED = 0, 1, 2, 3
+SCRIPT_SECONDS = 3600.0
+
+
+@click.group()
+def kernel() -> None:
+    """Real Linux kernels, run in user mode without root or a virtual machine."""
+
+
+@kernel.command("fetch")
+@click.argument("suites", nargs=-1)
+@click.option("--again", is_flag=True, help="Ask for a newer one even if one is there.")
+def fetch_command(suites: tuple[str, ...], again: bool) -> None:
+    """Fetch the user-mode kernels of SUITES (default: all) into the user's cache directory."""
+    wanted = [suite_named(name) for name in suites] if suites else list(SUITES)
+    unknown = [name for name in suites if suite_named(name) is None]
+    if unknown:
+        known = ", ".join(suite.name for suite in SUITES)
+        raise click.UsageError(f"no suite named {unknown[0]!r}; there are {known}")
+    status = FINE
+    with Console(stderr=True).status("fetching") as spinner:
+        for suite in filter(None, wanted):
+            try:
+                image = fetch(suite, again=again, report=spinner.update)
+                spinner.update(f"{suite.name}: first boot")
+                with LinuxTarget(image) as target:
+                    version = target.target_version
+            except (KernelUnavailable, KernelDied, KernelHung, HarnessError) as error:
+                click.echo(f"{suite.name}: {str(error).splitlines()[0]}", err=True)
+                status = UNJUDGED
+                continue
+            click.echo(f"{suite.name}: Linux {image.release}, writecache {version}")
+    sys.exit(status)
+
+
+def _rows() -> list[dict[str, Any]]:
+    """Describe every suite, and every older kernel that was kept."""
+    rows: list[dict[str, Any]] = []
+    images = kernels()
+    for suite in SUITES:
+        newest = current(suite)
+        mine = sorted(
+            (image for image in images if image.name == suite.name),
+            key=lambda image: newest is None or image.path != newest.path,
+        )
+        rows += [
+            {
+                "suite": suite.name,
+                "fetched": True,
+                "current": newest is not None and image.path == newest.path,
+                "kernel": image.release,
+                "target": image.target,
+                "package": image.package,
+                "path": str(image.path),
+            }
+            for image in mine
+        ] or [{"suite": suite.name, "fetched": False}]
+    return rows
+
+
+@kernel.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_command(as_json: bool) -> None:
+    """List the suites and what has been fetched of them."""
+    rows = _rows()
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    table = Table("suite", "kernel", "writecache", "package", "where", box=None)
+    for row in rows:
+        cells = [row.get(key) or "-" for key in ("kernel", "target", "package", "path")]
+        table.add_row(row["suite"], *(cells if row["fetched"] else ["not fetched", "-", "-", "-"]))
+    console = Console()
+    # a path is to be copied, so it is never cut
+    console.print(table, soft_wrap=True) if console.is_terminal else Console(width=200).print(table)
+
+
+def _run(machine: UserModeLinux, command: list[str], seconds: float) -> int:
+    """Run a command in the guest, copying its console to ours; return its exit status."""
+    machine.receive(machine.options.boot_s)
+    machine.console_news()  # what the kernel said while it booted
+    machine.send(command)
+    waited = 0.0
+    while not machine.answered(0.1) and waited < seconds:
+        waited += 0.1
+        click.echo(machine.console_news(), nl=False)
+    answer = machine.receive(1.0)
+    click.echo(machine.console_news(), nl=False)
+    return int(answer["exit"])
+
+
+@kernel.command("run")
+@click.argument("suite")
+@click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("arguments", nargs=-1)
+@click.option("--modules", type=click.Path(exists=True, file_okay=False), help="Its modules.")
+@click.option("--module", "extra", multiple=True, help="A module to load besides.")
+@click.option("--origin-mib", default=64, show_default=True, help="Size of $ORIGIN.")
+@click.option("--cache-mib", default=16, show_default=True, help="Size of $CACHE.")
+@click.option("--timeout", default=SCRIPT_SECONDS, show_default=True, help="In seconds.")
+def run_command(
+    suite: str,
+    script: Path,
+    arguments: tuple[str, ...],
+    modules: str | None,
+    extra: tuple[str, ...],
+    origin_mib: int,
+    cache_mib: int,
+    timeout: float,
+) -> None:
+    """Run SCRIPT (a shell script, or Python if it ends in .py) in a booted kernel.
+
+    SUITE is a suite, the version of a fetched kernel, or a user-mode kernel you built. The target
+    is loaded; the disks' names are in $ORIGIN and $CACHE; the working directory can be written to.
+    Prints the console. The exit status is the script's, 1 if the kernel died, 3 without a kernel.
+    """
+    options = BootOptions(
+        entry="shell",
+        disk_bytes=origin_mib << 20,
+        cache_bytes=cache_mib << 20,
+        extra_modules=extra,
+    )
+    try:
+        with UserModeLinux(locate(suite, modules), options) as machine:
+            copy = machine.private.exchange / script.name
+            shutil.copy(script, copy)
+            program = sys.executable if script.suffix == ".py" else "/bin/sh"
+            status = _run(machine, [program, str(copy), *arguments], timeout)
+    except KernelUnavailable as error:
+        click.echo(f"writecache: {error}", err=True)
+        sys.exit(UNJUDGED)
+    except (KernelDied, KernelHung) as error:
+        click.echo(error.console, err=True)
+        click.echo(f"writecache: the kernel ended: {error}", err=True)
+        sys.exit(PROBLEMS)
+    sys.exit(status)
