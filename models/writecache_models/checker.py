@@ -1,8 +1,8 @@
 """The checker: whether what was seen is something that the reference does.
 
 It carries the *set* of machines that fit everything seen so far: nearly always one.  At each step
-they do the operation by the canonical schedule (`kernel`); a schedule that the trace itself names
-comes next.  Where that does not fit, a choice was made otherwise: in this step, or in one before it
+they do the operation by the canonical schedule (`kernel`), or by the one that the trace itself
+names.  Where that does not fit, a choice was made otherwise: in this step, or in one before it
 without showing.  So the last `MAXIMUM_CHECKPOINTS` steps that had a choice are taken up again, the
 latest first; schedules that are nearly canonical come first; all machines that fit are kept, and
 everything since is judged anew.
@@ -34,7 +34,7 @@ MAXIMUM_SETTLINGS: Final = 64
 """Ways to settle that are tried from one state."""
 MAXIMUM_CHECKPOINTS: Final = 12
 """Earlier steps that can be taken up again."""
-MAXIMUM_MACHINES: Final = 64
+MAXIMUM_MACHINES: Final = 16
 """Machines that are carried from one step to the next."""
 
 
@@ -166,14 +166,15 @@ class Checker:
         self._steps.append((op, seen))
         verdict = Verdict()
         pristine = [Candidate(one.machine.fork(), one.deviations) for one in self.candidates]
-        kept, had_choice = self._canonical(self.candidates, op, seen, verdict)
+        if "schedule" in seen:
+            kept, had_choice = self._as_recorded(number, verdict), True
+        else:
+            kept, had_choice = self._canonical(self.candidates, op, seen, verdict)
         if had_choice:
             self._checkpoints = [
                 *self._checkpoints[1 - MAXIMUM_CHECKPOINTS :],
                 _Checkpoint(number, pristine),
             ]
-        if not kept and "schedule" in seen:
-            kept = self._as_recorded(pristine, number, verdict)
         if not kept:
             kept = self._reconsider(number, verdict)
         verdict.explained = bool(kept)
@@ -196,14 +197,12 @@ class Checker:
                 kept.append(candidate)
         return kept, had_choice
 
-    def _as_recorded(
-        self, pristine: list[Candidate], number: int, verdict: Verdict
-    ) -> list[Candidate]:
+    def _as_recorded(self, number: int, verdict: Verdict) -> list[Candidate]:
         """Try the schedule that the trace itself names."""
         op, seen = self._steps[number]
         choices = tuple(seen["schedule"])
         kept = []
-        for candidate in pristine:
+        for candidate in self.candidates:
             machine = candidate.machine.fork()
             verdict.schedules += 1
             if agrees(self._perform(machine, op, seen, choices), seen):
@@ -238,23 +237,26 @@ class Checker:
             for position in reversed(range(len(self._checkpoints))):
                 taken_up, candidates = self._checkpoints[position]
                 kept = self._explore(candidates, taken_up, verdict, effort)
+                since: list[_Checkpoint] = []
                 for again in range(taken_up + 1, number + 1):
-                    kept = self._again(kept, again, verdict, effort)
+                    kept, checkpoint = self._again(kept, again, verdict, effort)
+                    since += [checkpoint] if checkpoint else []
                 if kept:
-                    del self._checkpoints[position + 1 :]
+                    self._checkpoints[position + 1 :] = since
                     return kept
         return []
 
     def _again(
         self, candidates: list[Candidate], number: int, verdict: Verdict, effort: int
-    ) -> list[Candidate]:
+    ) -> tuple[list[Candidate], _Checkpoint | None]:
         """Judge a later step anew: canonically, or if that does not fit by other schedules."""
         forks = [Candidate(one.machine.fork(), one.deviations) for one in candidates]
         op, seen = self._steps[number]
         kept, had_choice = self._canonical(forks, op, seen, verdict)
-        if kept or not had_choice:
-            return kept
-        return self._explore(candidates, number, verdict, effort)
+        if not had_choice:
+            return kept, None
+        checkpoint = _Checkpoint(number, candidates)
+        return kept or self._explore(candidates, number, verdict, effort), checkpoint
 
     def _perform(
         self, machine: Machine, op: Op, seen: Observation, choices: tuple[int, ...]
