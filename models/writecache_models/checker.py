@@ -15,14 +15,13 @@ nothing explains is a *divergence*.
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from heapq import heappop, heappush
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from writecache_models.content import Content
 from writecache_models.devices import Devices, content_digest
-from writecache_models.kernel import HangError, Kind, PanicError
+from writecache_models.kernel import Action, HangError, Kind, PanicError
 from writecache_models.machine import Machine, Outcome
 from writecache_models.vectors import Observation, Op, Trace
 from writecache_spec.profile import Profile, profile_for_kernel
@@ -133,13 +132,38 @@ _Outcome = tuple[tuple[int, ...], Machine, Observation]
 """Choices made, the machine after them, and what it shows."""
 
 
+_Habit = tuple[Kind, ...]
+"""What happens first, of all that can."""
+
+_LAZY: Final = (Kind.SETTLE, Kind.GO_ON, Kind.FLUSH_THREAD, Kind.WORK, Kind.COPY, Kind.ENDIO)
+_BACKGROUND: Final = (Kind.FLUSH_THREAD, Kind.WORK, Kind.COPY, Kind.ENDIO, Kind.SETTLE, Kind.GO_ON)
+_EAGER: Final = (Kind.ENDIO, Kind.COPY, Kind.FLUSH_THREAD, Kind.WORK, Kind.GO_ON, Kind.SETTLE)
+HABITS: Final[tuple[_Habit, ...]] = (_LAZY, _BACKGROUND, _EAGER)
+"""Requests before the background, as is canonical; the background before requests; what was begun
+before what is new."""
+
+
+def _habitual(habit: _Habit, options: list[Action]) -> Action:
+    """What a habit does of several things; among equal ones the first."""
+    return min(options, key=lambda option: habit.index(option.kind))
+
+
+def _habits_after(habit: _Habit, options: list[Action], option: Action) -> list[_Habit]:
+    """Habits that a schedule may have from here on, having done `option`."""
+    if _habitual(habit, options) == option:
+        return [habit]
+    others = [other for other in HABITS if _habitual(other, options) == option]
+    return [habit, *others]
+
+
 class _Node(NamedTuple):
     """A write at a gap; ordered by the first two."""
 
-    deviations: int
+    cost: int
     number: int
     path: tuple[int, ...]
     machine: Machine
+    habit: _Habit
 
 
 class _Checkpoint(NamedTuple):
@@ -282,46 +306,51 @@ class Checker:
         """The schedules of one operation, nearly canonical ones first, up to the bound."""
         if op[0].startswith("write"):
             return self._write_schedules(machine, op, seen, effort)
-        return self._settlings(
-            machine, (), op, seen, lambda fork: perform(fork, op, self.trace.table)
-        )
+        return self._settlings(machine, op, seen)
 
     def _write_schedules(
         self, machine: Machine, op: Op, seen: Observation, effort: int
     ) -> Iterator[_Outcome]:
-        """Walk through what may happen between the pieces of a write.
+        """Walk through what may happen between the pieces of a write, and after it.
 
-        Schedules with fewer choices that are not canonical come first.
+        A schedule follows a habit, and what it costs is how often it breaks with it: cheap
+        schedules come first.  The canonical one costs nothing.
         """
         begun = machine.fork()
         begun.begin_write(op[1], op[2], op[3], op[0] == "write_fua", op[0] == "write_dsync")
-        agenda: list[_Node] = [_Node(0, 0, (), begun)]
+        agenda: list[_Node] = [_Node(0, 0, (), begun, HABITS[0])]
         visited: set[object] = set()
         made = 0
         while agenda:
-            deviations, _, path, node = heappop(agenda)
+            cost, _, path, node, habit = heappop(agenda)
             death = self._proceed(node)
-            if death:
-                yield path, node, death
+            options = [] if death else node.options()
+            if death or not options:
+                yield path, node, death or self._observed(node, op, seen, _written(node))
                 continue
-            options = node.options()
-            if not options:
-                yield from self._settlings(node, path, op, seen, _finish_write)
-                continue
-            state = (node.request, node.fingerprint())
+            state = (node.request, node.fingerprint(), habit)
             too_many = len(visited) >= effort
             if too_many or state in visited or not still_possible(node, seen):
                 continue
             visited.add(state)
+            # Where there is one way only there is no choice, unless a request is under way.
+            is_choice = node.request is not None or len(options) > 1
             for choice, option in enumerate(options):
                 child = node.fork()
                 child.waiting_at_gap = option.kind is not Kind.GO_ON
-                if child.act(option):
+                if not self._survives(child, option):
+                    continue
+                further = (*path, choice) if is_choice else path
+                for next_habit in _habits_after(habit, options, option):
                     made += 1
-                    heappush(agenda, _Node(deviations + bool(choice), made, (*path, choice), child))
+                    # The first habit's way is canonical; to take up another costs once.
+                    broken = next_habit is not habit or _habitual(habit, options) != option
+                    heappush(agenda, _Node(cost + broken, made, further, child, next_habit))
 
     def _proceed(self, node: Machine) -> Observation | None:
         """Let a write go on to its next gap or its end; an observation if the kernel dies."""
+        if node.death:
+            return {"panic": True, "reason": node.death.reason.value}
         try:
             while node.request is not None and not (node.waiting_at_gap and node.options()):
                 node.waiting_at_gap = True
@@ -332,40 +361,27 @@ class Checker:
             return {"hang": True}
         return None
 
-    def _settlings(
-        self,
-        machine: Machine,
-        path: tuple[int, ...],
-        op: Op,
-        seen: Observation,
-        do: Callable[[Machine], Outcome],
-    ) -> Iterator[_Outcome]:
-        """Every way to do the rest of an operation, by the choices met while it settles."""
+    def _survives(self, node: Machine, option: Action) -> bool:
+        """Let something happen; whether it did.  What kills the kernel is kept for its end."""
+        try:
+            return node.act(option)
+        except PanicError as panic:
+            node.death = panic
+            return True
+
+    def _settlings(self, machine: Machine, op: Op, seen: Observation) -> Iterator[_Outcome]:
+        """Ways to do an operation that is no write, by the choices met while it settles."""
         agenda: deque[tuple[int, ...]] = deque([()])
         tried = 0
         while agenda and tried < MAXIMUM_SETTLINGS:
             choices = agenda.popleft()
             tried += 1
             fork = machine.fork()
-            fork.choices, fork.alternatives = choices, []
-            yield (*path, *choices), fork, self._observed(fork, op, seen, partial(do, fork))
+            yield choices, fork, self._perform(fork, op, seen, choices)
             for position in range(len(choices), len(fork.alternatives)):
                 canonical = (0,) * (position - len(choices))
                 for choice in range(1, fork.alternatives[position]):
                     agenda.append((*choices, *canonical, choice))
-
-
-def still_possible(machine: Machine, seen: Observation) -> bool:
-    """Whether a write under way can still end as it was seen to end: counters never go down."""
-    status = machine.status()
-    counters = [int(field) for field in (status or "").split()[4:]]
-    expected = [int(field) for field in (seen.get("status") or "").split()[4:]]
-    return all(a <= b for a, b in zip(counters, expected, strict=False))
-
-
-def _finish_write(machine: Machine) -> Outcome:
-    machine.settle()
-    return Outcome(machine.write_errno)
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:
@@ -377,6 +393,18 @@ def _distinct(candidates: list[Candidate]) -> list[Candidate]:
         if not any(candidate.machine.same_as(other.machine) for other in distinct):
             distinct.append(candidate)
     return distinct
+
+
+def still_possible(machine: Machine, seen: Observation) -> bool:
+    """Whether a write under way can still end as it was seen to end: counters never go down."""
+    status = machine.status()
+    counters = [int(field) for field in (status or "").split()[4:]]
+    expected = [int(field) for field in (seen.get("status") or "").split()[4:]]
+    return all(a <= b for a, b in zip(counters, expected, strict=False))
+
+
+def _written(machine: Machine) -> Callable[[], Outcome]:
+    return lambda: Outcome(machine.write_errno)
 
 
 _COMPARED: Final = ("panic", "hang", "status", "table", "errno", "error", "read")

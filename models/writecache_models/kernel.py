@@ -6,11 +6,10 @@ work queue until it is empty, then copies end, then their blocks are freed.
 
 A function of the work queue that pauses (`pause_writeback`) holds up what is queued behind it.
 
-Where a schedule can go more than one way there is a *choice*: a number, 0 being canonical.
-  * At each gap between two pieces of a request (`machine`): go on with the request, or let one of
-    the things that are pending happen first, and choose again.
-  * When no block is free: which copy ends first.  The first block to be freed is the next to be
-    taken; otherwise the order does not matter.
+Where a schedule can go more than one way there is a *choice*: a number, 0 being canonical.  It says
+which of the things that are pending happens next; between two pieces of a request (`machine`) also
+whether the request goes on first.  Which of several copies ends first is a choice only while no
+block is free: the first block to be freed is the next to be taken.
 """
 
 from collections.abc import Callable
@@ -125,6 +124,8 @@ class Kernel:
         """What to choose, in the order in which choices come; beyond its end: 0."""
         self.alternatives: list[int] = []
         """How many ways there were at each choice so far."""
+        self.death: PanicError | None = None
+        """What killed it."""
         self._queue: list[Work] = []
         self._timers: dict[Timer, int] = {}
         self._passes: list[list[Copy]] = []
@@ -174,7 +175,10 @@ class Kernel:
         return bool(self._ending) or any(self._passes)
 
     def actions(self) -> list[Action]:
-        """What can happen now, in the canonical order; work that pauses may be among it."""
+        """What can happen now, in the canonical order; work that pauses may be among it.
+
+        Canonically copies end one after the other; that another ends first comes last.
+        """
         wc = self._live()
         found: list[Action] = []
         if wc.flush_list:
@@ -200,15 +204,12 @@ class Kernel:
         return [*self._ending, *begun]
 
     def run_one(self) -> bool:
-        """Let the first thing in the canonical order happen; False where there is none."""
-        if not self.pending():
-            return False
-        for action in self.actions():
-            if action.kind is Kind.COPY and (ways := self._ways_to_end()) > 1:
-                return self.act(Action(Kind.COPY, self.choose(ways)))
-            if self.act(action):
-                return True
-        return False
+        """Let one thing happen, canonically the first; False where nothing can."""
+        actions = self.actions() if self.pending() else []
+        if len(actions) > 1:
+            chosen = actions[self.choose(len(actions))]
+            actions = [chosen, *(action for action in actions if action != chosen)]
+        return any(self.act(action) for action in actions)
 
     def act(self, action: Action) -> bool:
         """Let something happen in the background; False where it pauses."""

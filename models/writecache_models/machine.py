@@ -156,7 +156,7 @@ class Machine(Kernel):
         self.begin_write(sector, n_sectors, tag, fua, dsync)
         while self.request is not None:
             self.proceed()
-            while options := self.options():
+            while self.request is not None and (options := self.options()):
                 option = options[self.choose(len(options))]
                 if not self.act(option) and option.kind is not Kind.WORK:
                     break
@@ -178,10 +178,10 @@ class Machine(Kernel):
             self.request = _Write(bio, Sector(sector + n_sectors), tag, dsync)
 
     def options(self) -> list[Action]:
-        """What may happen at a gap in the request, the canonical way first; none elsewhere."""
-        if self.request is None or not self.pending():
+        """What may happen at a gap in a write, or after it, the canonical way first."""
+        if not self.pending():
             return []
-        if self.request.bio.tag in self._live().sleeping:
+        if self.request is None or self.request.bio.tag in self._live().sleeping:
             return self.actions()
         before_flush = self.request.bio.op is Op.FLUSH
         # A client that comes back with a flush has let everything run.
