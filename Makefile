@@ -1,0 +1,55 @@
+# Two commands are enough: `make conform` (the main job) and `make test`.
+# Every tier below also runs alone.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: conform test lint types layers doctest unit live vectors bench coverage clean
+
+conform: $(READY)
+	$(BIN)/writecache conform
+
+test: lint types layers doctest unit live vectors coverage
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group dev --editable .
+	touch $@
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+# Imports go one way: spec <- models, spec <- proofs, and impl on top.
+layers: $(READY)
+	$(BIN)/python tests/layers.py
+
+doctest: $(READY)
+	$(BIN)/python -m pytest -q --doctest-modules spec models impl --ignore=impl/writecache_impl/linux/guest
+
+# Two hash seeds: nothing may depend on the order of a set.
+unit: $(READY)
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q tests/spec tests/models
+	PYTHONHASHSEED=4711 $(BIN)/python -m pytest -q tests/spec tests/models
+
+# What boots a real kernel, fetched on first use.
+live: $(READY)
+	$(BIN)/python -m pytest -q tests/impl
+
+vectors: $(READY)
+	$(BIN)/writecache vectors check
+
+coverage: $(READY)
+	$(BIN)/writecache vectors coverage
+
+bench: $(READY)
+	$(BIN)/python bench/operations.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
