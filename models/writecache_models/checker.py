@@ -35,6 +35,8 @@ MAXIMUM_CHECKPOINTS: Final = 12
 """Earlier steps that can be taken up again."""
 MAXIMUM_MACHINES: Final = 16
 """Machines that are carried from one step to the next."""
+MAXIMUM_FITTING: Final = 256
+"""Machines that fit a step that is taken up again, with which the later ones are judged anew."""
 
 
 class UnusableStepError(ValueError):
@@ -240,8 +242,8 @@ class Checker:
         kept: list[Candidate] = []
         for candidate in candidates:
             fitting = self._explore_one(candidate, number, verdict, effort)
-            kept += islice(fitting, MAXIMUM_MACHINES)
-        return _distinct(kept)
+            kept += islice(fitting, MAXIMUM_FITTING)
+        return _distinct(kept, MAXIMUM_FITTING)
 
     def _explore_one(
         self, candidate: Candidate, number: int, verdict: Verdict, effort: int
@@ -267,7 +269,7 @@ class Checker:
                     since += [checkpoint] if checkpoint else []
                 if kept:
                     self._checkpoints[position + 1 :] = since
-                    return kept
+                    return kept[:MAXIMUM_MACHINES]
         return []
 
     def _again(
@@ -384,11 +386,11 @@ class Checker:
                     agenda.append((*choices, *canonical, choice))
 
 
-def _distinct(candidates: list[Candidate]) -> list[Candidate]:
+def _distinct(candidates: list[Candidate], limit: int) -> list[Candidate]:
     """Candidates without those that will do the same as one with fewer deviations."""
     distinct: list[Candidate] = []
     for candidate in sorted(candidates, key=lambda one: len(one.deviations)):
-        if len(distinct) == MAXIMUM_MACHINES:
+        if len(distinct) == limit:
             break
         if not any(candidate.machine.same_as(other.machine) for other in distinct):
             distinct.append(candidate)

@@ -88,28 +88,30 @@ class Action(NamedTuple):
     which: int = 0
 
 
-def merged(copies: list[Copy], start: Callable[[Copy], int]) -> list[Copy]:
+def merged(copies: list[Copy], start: Callable[[Copy], int], any_request: bool) -> list[Copy]:
     """Copies in the order in which the block layer ends their reads, or their writes.
 
-    Of those queued together each is merged with the last request if it lies directly before or
-    behind it; the parts of a merged request end in the order of their sectors.
+    Of those queued together each is merged with the last request, or with any, if it lies directly
+    before or behind it; the parts of a merged request end in the order of their sectors.
     """
     requests: list[list[Copy]] = []
     for copy in copies:
-        last = requests[-1] if requests else []
-        if last and start(last[-1]) + last[-1].n_sectors == start(copy):
-            last.append(copy)
-        elif last and start(copy) + copy.n_sectors == start(last[0]):
-            last.insert(0, copy)
+        for request in reversed(requests) if any_request else requests[-1:]:
+            if start(request[-1]) + request[-1].n_sectors == start(copy):
+                request.append(copy)
+                break
+            if start(copy) + copy.n_sectors == start(request[0]):
+                request.insert(0, copy)
+                break
         else:
             requests.append([copy])
     return [copy for request in requests for copy in request]
 
 
-def merged_copies(copies: list[Copy]) -> list[Copy]:
+def merged_copies(copies: list[Copy], any_request: bool) -> list[Copy]:
     """Copies in the order in which they end: their writes follow the order of their reads."""
-    reads = merged(copies, lambda copy: copy.cache_sector)
-    return merged(reads, lambda copy: copy.origin_sector)
+    reads = merged(copies, lambda copy: copy.cache_sector, any_request)
+    return merged(reads, lambda copy: copy.origin_sector, any_request)
 
 
 class Kernel:
@@ -200,7 +202,8 @@ class Kernel:
 
     def _next_copies(self) -> list[Copy]:
         """The copies under way, in the order in which they end canonically: pass after pass."""
-        begun = [copy for copies in self._passes for copy in merged_copies(copies)]
+        any_request = self.profile.environment.merges_with_any_request
+        begun = [copy for copies in self._passes for copy in merged_copies(copies, any_request)]
         return [*self._ending, *begun]
 
     def run_one(self) -> bool:

@@ -44,6 +44,9 @@ class Environment(NamedTuple):
     """Whether a number of more than 64 bits in a table is refused; older kernels cut it."""
     unknown_device_errno: str = "ENOENT"
     """What naming a device that does not exist yields."""
+    merges_with_any_request: bool = False
+    """Whether the block layer looks at all requests queued together, or (since 5.16) at the last
+    one only, for one to merge a new one with.  It decides in which order copies end."""
 
 
 class Profile(NamedTuple):
@@ -95,7 +98,7 @@ _V1_4_0: Final = Profile(
 
 _BULLSEYE: Final = _V1_4_0._replace(
     name="1.4.0-bullseye",
-    environment=Environment(unknown_device_errno="ENODEV"),
+    environment=Environment(unknown_device_errno="ENODEV", merges_with_any_request=True),
     superblock_write=SuperblockWrite.PAGE,
     flush_bios=1,
     overwrite_coalesces=False,
