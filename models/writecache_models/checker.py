@@ -337,6 +337,7 @@ class Checker:
             visited.add(state)
             # Where there is one way only there is no choice, unless a request is under way.
             is_choice = node.request is not None or len(options) > 1
+            before = made
             for choice, option in enumerate(options):
                 child = node.fork()
                 child.waiting_at_gap = option.kind is not Kind.GO_ON
@@ -348,6 +349,9 @@ class Checker:
                     # The first habit's way is canonical; to take up another costs once.
                     broken = next_habit is not habit or _habitual(habit, options) != option
                     heappush(agenda, _Node(cost + broken, made, further, child, next_habit))
+            if made == before:
+                # All that is left to do pauses.
+                yield path, node, self._observed(node, op, seen, _written(node))
 
     def _proceed(self, node: Machine) -> Observation | None:
         """Let a write go on to its next gap or its end; an observation if the kernel dies."""

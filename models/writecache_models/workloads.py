@@ -214,6 +214,7 @@ def _malformed(author: _Author) -> list[str]:
         "100",
     )
     number = author.random.choice(numbers)
+    last = author.geometry.cache_sectors - 1
     names = (
         "high_watermark",
         "low_watermark",
@@ -240,6 +241,10 @@ def _malformed(author: _Author) -> list[str]:
         f"{head} 19 {options}",
         f"{head} -1",
         f"{head} 1 cleaner extra",
+        f"{head} {int(count) + 2} start_sector {last} {options}",
+        f"s ORIGIN CACHE \\{size} {quiet}",
+        f"s ORIGIN CACHE \\ {size} {quiet}",
+        f"s ORIGIN\\ CACHE {size} {quiet}",
         f"{head} 1 fua",
         f"{head} 1 nofua",
         f"{head} 1 unknown",
@@ -341,6 +346,20 @@ def _sleeps(author: _Author) -> str:
     return author.table(*options, *quiet, quiet=False)
 
 
+def _pauses(author: _Author) -> str:
+    """Writes past a full cache, which make writeback pause."""
+    author.do("open")
+    for _ in range(3):
+        for _ in range(author.random.randint(4, 12)):
+            author.write(4)
+        author.do("flush")
+        author.do("sleep", author.random.choice((200, 2000)))
+        author.read()
+        if author.random.random() < 0.4:
+            author.do("message", author.random.choice(("flush", "cleaner")))
+    return author.table(*QUIET, "pause_writeback", "900", "high_watermark", "60", quiet=False)
+
+
 FAMILIES: Final[dict[str, tuple[_Story, int]]] = {
     "plain": (_plain, 10),
     "requests": (_requests, 16),
@@ -354,6 +373,7 @@ FAMILIES: Final[dict[str, tuple[_Story, int]]] = {
     "sweep": (_sweep, 6),
     "metadata_only": (_metadata_only, 2),
     "sleeps": (_sleeps, 1),
+    "pauses": (_pauses, 0),
 }
 """Families of workloads, with how often each is drawn."""
 
@@ -366,6 +386,7 @@ def generate(seed: str, family: str | None = None, target: str = "1.6.0") -> Tra
     """
     random = Random(seed)
     names = list(FAMILIES)
+    # Drawn only where the target has the option, and by name: its sleeps are long.
     family = family or random.choices(names, [FAMILIES[name][1] for name in names], k=1)[0]
     geometry = _geometry(random, tiny=random.random() < 0.3)
     if family == "sweep":
