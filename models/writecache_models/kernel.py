@@ -52,7 +52,7 @@ from writecache_spec.events import (
 from writecache_spec.profile import Profile
 from writecache_spec.state import State, Waiter
 from writecache_spec.step import step
-from writecache_spec.units import Jiffies
+from writecache_spec.units import Jiffies, sectors_of
 
 INITIAL_JIFFIES_S = 300
 """The kernel's clock starts this long before it wraps 32 bits."""
@@ -204,6 +204,9 @@ class Kernel:
         """The copies under way, in the order in which they end canonically: pass after pass."""
         any_request = self.profile.environment.merges_with_any_request
         begun = [copy for copies in self._passes for copy in merged_copies(copies, any_request)]
+        end = sectors_of(len(self.devices.origin))
+        # A write beyond the device is refused at once, while others are under way.
+        begun.sort(key=lambda copy: copy.origin_sector + copy.n_sectors <= end)
         return [*self._ending, *begun]
 
     def run_one(self) -> bool:

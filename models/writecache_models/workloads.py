@@ -225,6 +225,9 @@ def _malformed(author: _Author) -> list[str]:
         "start_sector",
     )
     name = author.random.choice(names)
+    if name == "max_age":
+        # What is accepted must not fire.
+        number = author.random.choice(("-1", "0x10", "86400000", "86400001", "+5", "5k"))
     return [
         "",
         "s",
