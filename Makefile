@@ -11,7 +11,7 @@ READY  := $(VENV)/.ready
 conform: $(READY)
 	$(BIN)/writecache conform
 
-test: lint types layers doctest unit live vectors coverage
+test: lint types layers doctest unit live vectors
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,7 +35,7 @@ doctest: $(READY)
 
 # Two hash seeds: nothing may depend on the order of a set.
 unit: $(READY)
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q tests/spec tests/models
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q tests/spec tests/models tests/test_layers.py
 	PYTHONHASHSEED=4711 $(BIN)/python -m pytest -q tests/spec tests/models
 
 # What boots a real kernel, fetched on first use.

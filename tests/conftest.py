@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent / "spec"))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "spec")]
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("repeatable")

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 from writecache_models.content import Content
 from writecache_models.devices import Devices, content_digest
 from writecache_models.kernel import Action, HangError, Kind, PanicError
-from writecache_models.machine import Machine, Outcome
+from writecache_models.machine import GOES_ON, Machine, Outcome
 from writecache_models.vectors import Observation, Op, Trace
 from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE
@@ -340,7 +340,7 @@ class Checker:
             before = made
             for choice, option in enumerate(options):
                 child = node.fork()
-                child.waiting_at_gap = option.kind is not Kind.GO_ON
+                child.waiting_at_gap = option.kind not in GOES_ON
                 if not self._survives(child, option):
                     continue
                 further = (*path, choice) if is_choice else path

@@ -48,6 +48,10 @@ class Outcome(NamedTuple):
     data: bytes | None = None
 
 
+GOES_ON = (Kind.GO_ON, Kind.SETTLE)
+"""After these a write goes on."""
+
+
 class _Write(NamedTuple):
     """A write under way, or the flush that follows it."""
 
@@ -156,14 +160,21 @@ class Machine(Kernel):
         self.begin_write(sector, n_sectors, tag, fua, dsync)
         while self.request is not None:
             self.proceed()
-            while self.request is not None and (options := self.options()):
-                option = options[self.choose(len(options))]
-                if not self.act(option) and option.kind is not Kind.WORK:
-                    break
-                if option.kind is Kind.GO_ON:
-                    break
+            self._pass_gap()
         self.settle()
         return Outcome(self.write_errno)
+
+    def _pass_gap(self) -> None:
+        """Let things happen between two pieces of a write until it goes on."""
+        while self.request is not None and (options := self.options()):
+            chosen = options[self.choose(len(options))]
+            # Work that pauses does not happen: then the next does.
+            others = (option for option in options if option != chosen)
+            done = next((option for option in (chosen, *others) if self.act(option)), None)
+            if done is None:
+                raise HangError
+            if done.kind in GOES_ON:
+                return
 
     def begin_write(
         self, sector: int, n_sectors: int, tag: int, fua: bool = False, dsync: bool = False

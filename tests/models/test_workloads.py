@@ -50,7 +50,7 @@ def test_a_workload_is_decided_by_its_seed_alone() -> None:
 
 def test_every_family_is_drawn() -> None:
     drawn = {generate(str(seed)).extra["family"] for seed in range(400)}
-    assert drawn == set(FAMILIES)
+    assert drawn == {name for name, (_, weight) in FAMILIES.items() if weight}
 
 
 @pytest.mark.parametrize("target", ["1.6.0", "1.4.0"])
@@ -69,7 +69,7 @@ def test_every_family_makes_runnable_traces(family: str, target: str) -> None:
             except PanicError:
                 break
             done += 1
-    assert done > (5 if family == "sweep" else 20)
+    assert done > (4 if family in ("sweep", "pauses") else 20)
 
 
 def wraps_soon(found: Superblock) -> bool:
