@@ -27,7 +27,7 @@ from writecache_models.vectors import Observation, Op, Trace
 from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE
 
-EFFORTS: Final = (64, 1024, 16384)
+EFFORTS: Final = (64, 1024, 4096)
 """States between the pieces of a write that are looked at, on one machine: first, then, at last."""
 MAXIMUM_SETTLINGS: Final = 64
 """Ways to settle that are tried from one state."""
@@ -35,7 +35,7 @@ MAXIMUM_CHECKPOINTS: Final = 12
 """Earlier steps that can be taken up again."""
 MAXIMUM_MACHINES: Final = 16
 """Machines that are carried from one step to the next."""
-MAXIMUM_FITTING: Final = 256
+MAXIMUM_FITTING: Final = 128
 """Machines that fit a step that is taken up again, with which the later ones are judged anew."""
 
 

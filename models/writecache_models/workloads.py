@@ -373,7 +373,7 @@ FAMILIES: Final[dict[str, tuple[_Story, int]]] = {
     "reloads": (_reloads, 8),
     "tables": (_tables, 6),
     "crafted": (_crafted, 14),
-    "sweep": (_sweep, 6),
+    "sweep": (_sweep, 3),
     "metadata_only": (_metadata_only, 2),
     "sleeps": (_sleeps, 1),
     "pauses": (_pauses, 0),
