@@ -1,6 +1,8 @@
 """Judging many traces at once, on all processors."""
 
+import ctypes
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -15,13 +17,24 @@ def default_jobs() -> int:
     return len(os.sched_getaffinity(0))
 
 
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """A judge leaves an interrupt to its parent, and does not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Judges:
     """A pool of processes that judge traces."""
 
     def __init__(self, jobs: int | None = None) -> None:
         self.jobs = jobs or default_jobs()
         # Forking after threads were started is not safe; a fresh interpreter is.
-        self._pool = ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"))
+        self._pool = ProcessPoolExecutor(
+            self.jobs, mp_context=get_context("spawn"), initializer=_end_with_parent
+        )
 
     def __enter__(self) -> "Judges":
         return self

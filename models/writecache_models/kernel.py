@@ -9,11 +9,12 @@ A function of the work queue that pauses (`pause_writeback`) holds up what is qu
 Where a schedule can go more than one way there is a *choice*: a number, 0 being canonical.  It says
 which of the things that are pending happens next; between two pieces of a request (`machine`) also
 whether the request goes on first.  Which of several copies ends first is a choice only while no
-block is free: the first block to be freed is the next to be taken.
+block is free (the first block to be freed is the next to be taken), or where two write one place.
 """
 
 from collections.abc import Callable
 from enum import Enum
+from itertools import pairwise
 from typing import NamedTuple
 
 from writecache_models.devices import Devices, OutOfRangeError
@@ -114,6 +115,12 @@ def merged_copies(copies: list[Copy], any_request: bool) -> list[Copy]:
     return merged(reads, lambda copy: copy.origin_sector, any_request)
 
 
+def overlap(copies: list[Copy]) -> bool:
+    """Whether two copies write the same place: entries of a damaged cache can be misaligned."""
+    ranges = sorted((copy.origin_sector, copy.origin_sector + copy.n_sectors) for copy in copies)
+    return any(first[1] > second[0] for first, second in pairwise(ranges))
+
+
 class Kernel:
     """At most one cache, its two devices, and everything that works in the background."""
 
@@ -198,7 +205,9 @@ class Kernel:
     def _ways_to_end(self) -> int:
         """How many copies could end first, as far as that makes a difference."""
         wc = self._live()
-        return 1 if wc.freelist or wc.endio_list else len(self._next_copies())
+        copies = self._next_copies()
+        matters = not (wc.freelist or wc.endio_list) or overlap(copies)
+        return len(copies) if matters else 1
 
     def _next_copies(self) -> list[Copy]:
         """The copies under way, in the order in which they end canonically: pass after pass."""

@@ -168,7 +168,17 @@ def _parse_object(line: str, where: str) -> dict[str, Any]:
         raise VectorError(f"{where}: not JSON: {error}") from error
     if not isinstance(record, dict):
         raise VectorError(f"{where}: not an object")
+    if "\\u" in line and not _is_text(record):
+        raise VectorError(f"{where}: half of a surrogate pair in it")
     return record
+
+
+def _is_text(record: dict[str, Any]) -> bool:
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def _parse_header(record: dict[str, Any], where: str) -> Trace:

@@ -85,6 +85,8 @@ def conform(
     job = _Job(
         modules, seconds, steps, seed or str(random.SystemRandom().randrange(10**9)), profile
     )
+    if not seconds <= 86400:
+        raise click.BadParameter("--seconds takes at most a day")
     kernels = [target.removeprefix("kernel:") for target in targets if target != "reference"]
     if not bisect:
         job.vectors()
