@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from ..linux.boot import UserModeLinux
-from ..linux.errors import HarnessError, KernelDied, KernelHung, KernelUnavailable
+from ..linux.errors import UNUSABLE, KernelDied, KernelHung, one_line
 from ..linux.fetch import fetch
 from ..linux.private import BootOptions
 from ..linux.suites import SUITES, current, kernels, locate, suite_named
 from ..linux.target import LinuxTarget
+from .common import MODULES, Output, Seconds, check_modules
+from .exits import FINE, NOT_JUDGED, PROBLEMS
 
-FINE, PROBLEMS, USAGE, UNJUDGED = 0, 1, 2, 3
 SCRIPT_SECONDS = 3600.0
+MEBIBYTES = click.IntRange(1, 1 << 20)
 
 
 @click.group()
@@ -29,7 +30,7 @@ def kernel() -> None:
 @kernel.command("fetch")
 @click.argument("suites", nargs=-1)
 @click.option("--again", is_flag=True, help="Ask for a newer one even if one is there.")
-def fetch_command(suites: tuple[str, ...], again: bool) -> None:
+def fetch_command(suites: tuple[str, ...], again: bool) -> int:
     """Fetch the user-mode kernels of SUITES (default: all) into the user's cache directory."""
     wanted = [suite_named(name) for name in suites] if suites else list(SUITES)
     unknown = [name for name in suites if suite_named(name) is None]
@@ -37,19 +38,19 @@ def fetch_command(suites: tuple[str, ...], again: bool) -> None:
         known = ", ".join(suite.name for suite in SUITES)
         raise click.UsageError(f"no suite named {unknown[0]!r}; there are {known}")
     status = FINE
-    with Console(stderr=True).status("fetching") as spinner:
+    with Output(stderr=True).status("fetching") as spinner:
         for suite in filter(None, wanted):
             try:
                 image = fetch(suite, again=again, report=spinner.update)
                 spinner.update(f"{suite.name}: first boot")
                 with LinuxTarget(image) as target:
                     version = target.target_version
-            except (KernelUnavailable, KernelDied, KernelHung, HarnessError) as error:
-                click.echo(f"{suite.name}: {str(error).splitlines()[0]}", err=True)
-                status = UNJUDGED
+            except UNUSABLE as error:
+                click.echo(f"writecache: {suite.name}: {one_line(error)}", err=True)
+                status = NOT_JUDGED
                 continue
             click.echo(f"{suite.name}: Linux {image.release}, writecache {version}")
-    sys.exit(status)
+    return status
 
 
 def _rows() -> list[dict[str, Any]]:
@@ -80,7 +81,11 @@ def _rows() -> list[dict[str, Any]]:
 @kernel.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(as_json: bool) -> None:
-    """List the suites and what has been fetched of them."""
+    """List the suites and what has been fetched of them.
+
+    The JSON array's objects: `suite`, `fetched`, and of what is fetched `current`, `kernel`,
+    `target`, `package`, `path`.
+    """
     rows = _rows()
     if as_json:
         click.echo(json.dumps(rows, indent=1))
@@ -89,9 +94,9 @@ def list_command(as_json: bool) -> None:
     for row in rows:
         cells = [row.get(key) or "-" for key in ("kernel", "target", "package", "path")]
         table.add_row(row["suite"], *(cells if row["fetched"] else ["not fetched", "-", "-", "-"]))
-    console = Console()
+    console = Output()
     # a path is to be copied, so it is never cut
-    console.print(table, soft_wrap=True) if console.is_terminal else Console(width=200).print(table)
+    console.print(table, soft_wrap=True) if console.is_terminal else Output(width=200).print(table)
 
 
 def _run(machine: UserModeLinux, command: list[str], seconds: float) -> int:
@@ -112,11 +117,15 @@ def _run(machine: UserModeLinux, command: list[str], seconds: float) -> int:
 @click.argument("suite")
 @click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("arguments", nargs=-1)
-@click.option("--modules", type=click.Path(exists=True, file_okay=False), help="Its modules.")
+@MODULES
 @click.option("--module", "extra", multiple=True, help="A module to load besides.")
-@click.option("--origin-mib", default=64, show_default=True, help="Size of $ORIGIN.")
-@click.option("--cache-mib", default=16, show_default=True, help="Size of $CACHE.")
-@click.option("--timeout", default=SCRIPT_SECONDS, show_default=True, help="In seconds.")
+@click.option(
+    "--origin-mib", type=MEBIBYTES, default=64, show_default=True, help="Size of $ORIGIN."
+)
+@click.option("--cache-mib", type=MEBIBYTES, default=16, show_default=True, help="Size of $CACHE.")
+@click.option(
+    "--timeout", type=Seconds(0), default=SCRIPT_SECONDS, show_default=True, help="In seconds."
+)
 def run_command(
     suite: str,
     script: Path,
@@ -126,13 +135,14 @@ def run_command(
     origin_mib: int,
     cache_mib: int,
     timeout: float,
-) -> None:
+) -> int:
     """Run SCRIPT (a shell script, or Python if it ends in .py) in a booted kernel.
 
     SUITE is a suite, the version of a fetched kernel, or a user-mode kernel you built. The target
     is loaded; the disks' names are in $ORIGIN and $CACHE; the working directory can be written to.
     Prints the console. The exit status is the script's, 1 if the kernel died, 3 without a kernel.
     """
+    check_modules([suite], modules)
     options = BootOptions(
         entry="shell",
         disk_bytes=origin_mib << 20,
@@ -144,12 +154,8 @@ def run_command(
             copy = machine.private.exchange / script.name
             shutil.copy(script, copy)
             program = sys.executable if script.suffix == ".py" else "/bin/sh"
-            status = _run(machine, [program, str(copy), *arguments], timeout)
-    except KernelUnavailable as error:
-        click.echo(f"writecache: {error}", err=True)
-        sys.exit(UNJUDGED)
+            return _run(machine, [program, str(copy), *arguments], timeout)
     except (KernelDied, KernelHung) as error:
         click.echo(error.console, err=True)
         click.echo(f"writecache: the kernel ended: {error}", err=True)
-        sys.exit(PROBLEMS)
-    sys.exit(status)
+        return PROBLEMS

@@ -139,6 +139,13 @@ def kernels() -> list[KernelImage]:
     return found
 
 
+def is_fetched_name(name: str) -> bool:
+    """Tell whether a name is that of a suite or a fetched version, which bring their modules."""
+    return suite_named(name) is not None or any(
+        name in (image.release, image.package) for image in kernels()
+    )
+
+
 def locate(name: str | os.PathLike[str], modules: str | None = None) -> KernelImage:
     """Return the kernel of a suite, a fetched version or a file; fetch a suite that is not there.
 

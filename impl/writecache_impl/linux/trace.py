@@ -97,10 +97,13 @@ def named_start_sectors(table: str) -> frozenset[int]:
 
     >>> sorted(named_start_sectors("s ORIGIN CACHE 4096 2 Start_Sector 016"))
     [16]
+    >>> sorted(named_start_sectors("start_sector 0 start_sector " + "0" * 5000 + str(2**64 + 8)))
+    [0, 8]
     """
     words = table.split()
     return frozenset(
-        int(number)
+        # As the kernel reads it: 64 bits, which the last 64 decimal digits decide.
+        int(number[-64:]) % 2**64
         for name, number in pairwise(words)
         if name.lower() == "start_sector" and re.fullmatch("[0-9]+", number)
     )
