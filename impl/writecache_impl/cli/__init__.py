@@ -20,5 +20,6 @@ def main() -> None:
         )
         sys.exit(exit_code(FAULTY_INPUT, sys.argv[1:]))
     except KeyboardInterrupt:
+        print("writecache: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(run(sys.argv[1:]))

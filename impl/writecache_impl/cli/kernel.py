@@ -1,6 +1,5 @@
 """``writecache kernel``: fetch, list and run real Linux kernels in user mode."""
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..linux.fetch import fetch
 from ..linux.private import BootOptions
 from ..linux.suites import SUITES, current, kernels, locate, suite_named
 from ..linux.target import LinuxTarget
-from .common import MODULES, Output, Seconds, check_modules
+from .common import MODULES, Output, Seconds, check_modules, print_json
 from .exits import FINE, NOT_JUDGED, PROBLEMS
 
 SCRIPT_SECONDS = 3600.0
@@ -30,14 +29,20 @@ def kernel() -> None:
 @kernel.command("fetch")
 @click.argument("suites", nargs=-1)
 @click.option("--again", is_flag=True, help="Ask for a newer one even if one is there.")
-def fetch_command(suites: tuple[str, ...], again: bool) -> int:
-    """Fetch the user-mode kernels of SUITES (default: all) into the user's cache directory."""
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def fetch_command(suites: tuple[str, ...], again: bool, as_json: bool) -> int:
+    """Fetch the user-mode kernels of SUITES (default: all) into the user's cache directory.
+
+    Exit code 3 if one cannot be had.  The JSON array's objects: `suite`, and `kernel` and `target`
+    or `problem`.
+    """
     wanted = [suite_named(name) for name in suites] if suites else list(SUITES)
     unknown = [name for name in suites if suite_named(name) is None]
     if unknown:
         known = ", ".join(suite.name for suite in SUITES)
         raise click.UsageError(f"no suite named {unknown[0]!r}; there are {known}")
     status = FINE
+    results: list[dict[str, Any]] = []
     with Output(stderr=True).status("fetching") as spinner:
         for suite in filter(None, wanted):
             try:
@@ -46,10 +51,16 @@ def fetch_command(suites: tuple[str, ...], again: bool) -> int:
                 with LinuxTarget(image) as target:
                     version = target.target_version
             except UNUSABLE as error:
-                click.echo(f"writecache: {suite.name}: {one_line(error)}", err=True)
+                reason = one_line(error).removeprefix(f"{suite.name} ")
+                click.echo(f"writecache: {suite.name}: {reason}", err=True)
+                results.append({"suite": suite.name, "problem": reason})
                 status = NOT_JUDGED
                 continue
-            click.echo(f"{suite.name}: Linux {image.release}, writecache {version}")
+            results.append({"suite": suite.name, "kernel": image.release, "target": version})
+            if not as_json:
+                click.echo(f"{suite.name}: Linux {image.release}, writecache {version}")
+    if as_json:
+        print_json(results)
     return status
 
 
@@ -79,7 +90,7 @@ def _rows() -> list[dict[str, Any]]:
 
 
 @kernel.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def list_command(as_json: bool) -> None:
     """List the suites and what has been fetched of them.
 
@@ -88,7 +99,7 @@ def list_command(as_json: bool) -> None:
     """
     rows = _rows()
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        print_json(rows)
         return
     table = Table("suite", "kernel", "writecache", "package", "where", box=None)
     for row in rows:

@@ -95,43 +95,62 @@ def check(
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def record_command(
-    kernel: str, modules: str | None, seed: str, count: int, family: str | None, output: Path
+    kernel: str,
+    modules: str | None,
+    seed: str,
+    count: int,
+    family: str | None,
+    output: Path,
+    as_json: bool,
 ) -> int:
     """Record random traces of a live kernel.
 
     Exit code 3 if the kernel could not be used to the end; what was recorded before is written.
+    The JSON object's keys: `file`, null if there is none; `traces` and `steps`, their numbers;
+    `seed`; `problem`, null without one.
 
     Example: writecache vectors record --kernel trixie --seed 99 --count 4 -o v.jsonl.xz
     """
     check_modules([kernel], modules)
     check_writable(output)
-    recorded: list[Trace] = []
-    problem = None
-    with LinuxTarget(kernel, modules=modules) as target, meter("recording", count, "traces") as bar:
+    with LinuxTarget(kernel, modules=modules) as target:
         check_release(target)
-        for number in range(count):
-            trace = generate(f"{seed}-{number}", family, target.target_version)
-            try:
-                recorded.append(record(target, trace))
-            except HungError as hang:
-                click.echo(f"writecache: {hang}; recorded up to there", err=True)
-                recorded.append(hang.trace)
-            except UNUSABLE as error:
-                problem = one_line(error)
-                break
-            bar.advance(1)
-    recorded = [trace for trace in recorded if trace.steps]
+        recorded, problem = _record(target, [f"{seed}-{number}" for number in range(count)], family)
     if recorded:
         write_traces(output, [with_schedules(trace, judge(trace)) for trace in recorded])
-        steps = sum(len(trace.steps) for trace in recorded)
+    steps = sum(len(trace.steps) for trace in recorded)
+    if as_json:
+        file = str(output) if recorded else None
+        result = {"file": file, "traces": len(recorded), "steps": steps, "seed": seed}
+        print_json({**result, "problem": problem})
+    elif recorded:
         print(f"{output}: {len(recorded)} traces, {steps:,} steps, seed {seed}")
-    elif problem is None:
-        problem = "no trace came to a step that could be recorded"
     if problem is not None:
         click.echo(f"writecache: {problem}", err=True)
-        return NOT_JUDGED
-    return FINE
+    return NOT_JUDGED if problem else FINE
+
+
+def _record(
+    target: LinuxTarget, seeds: list[str], family: str | None
+) -> tuple[list[Trace], str | None]:
+    """The traces that these seeds stand for, and why there are no more."""
+    recorded: list[Trace] = []
+    with meter("recording", len(seeds), "traces") as bar:
+        for seed in seeds:
+            trace = generate(seed, family, target.target_version)
+            try:
+                trace = record(target, trace)
+            except HungError as hang:
+                click.echo(f"writecache: {hang}; recorded up to there", err=True)
+                trace = hang.trace
+            except UNUSABLE as error:
+                return recorded, one_line(error)
+            if trace.steps:
+                recorded.append(trace)
+            bar.advance(1)
+    return recorded, None if recorded else "no trace came to a step that could be recorded"
 
 
 @vectors.command()
