@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,13 @@ def _run(machine: UserModeLinux, command: list[str], seconds: float) -> int:
     machine.receive(machine.options.boot_s)
     machine.console_news()  # what the kernel said while it booted
     machine.send(command)
-    waited = 0.0
-    while not machine.answered(0.1) and waited < seconds:
-        waited += 0.1
+    bound = time.monotonic() + seconds
+    while not (answered := machine.answered(0.1)) and time.monotonic() < bound:
         click.echo(machine.console_news(), nl=False)
+    click.echo(machine.console_news(), nl=False)
+    if not answered:
+        click.echo(f"writecache: the script did not end within {seconds:g} s", err=True)
+        return PROBLEMS
     answer = machine.receive(1.0)
     click.echo(machine.console_news(), nl=False)
     return int(answer["exit"])

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,8 @@ def show(files: tuple[Path, ...], name: str | None, as_json: bool) -> int:
     Example: writecache vectors show --trace plain-1-0 v.jsonl.xz
     """
     shown = 0
+    if as_json and isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # what the files are
     for trace in traces_in(named_or_shipped(files)):
         if name is not None and trace.name != name:
             continue
