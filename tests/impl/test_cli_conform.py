@@ -272,7 +272,7 @@ def test_a_bisection_ends_on_a_usage_error(history: Any) -> None:
     where = history([FINE, "--nosuch", "--nosuch", FAULTY])
     said = bisect(where, "c0", "c3")
     assert "first bad commit" not in said
-    assert "writecache: No such option '--nosuch'" in said
+    assert "writecache: No such option" in said
     assert not said.endswith("exit 0")
 
 

@@ -18,7 +18,7 @@ STEP = '{"op": ["flush"]}\n'
 DEEP = json.loads("[" * 900 + "]" * 900)
 
 CONFORM_MISTAKES: list[tuple[list[str], str]] = [
-    (["--nosuch"], "No such option '--nosuch'"),
+    (["--nosuch"], "No such option"),
     (["extra"], "unexpected extra argument"),
     (["--target", "sid"], "'sid' is neither 'reference' nor 'kernel:' and a name"),
     (["--target", "kernel:"], "neither"),
@@ -41,7 +41,7 @@ CONFORM_MISTAKES: list[tuple[list[str], str]] = [
 ]
 MISTAKES: list[tuple[list[str], str]] = [
     (["nosuch"], "No such command 'nosuch'"),
-    (["--nosuch"], "No such option '--nosuch'"),
+    (["--nosuch"], "No such option"),
     (["vectors", "nosuch"], "No such command 'nosuch'"),
     (["vectors", "check", "--jobs", "0"], "--jobs"),
     (["vectors", "check", "/nosuch"], "/nosuch: No such file"),

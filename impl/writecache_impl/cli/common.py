@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -32,33 +32,46 @@ class Output(Console):
 class Meter:
     """Progress on standard error where that is a terminal, else nothing."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress | None, title: str, total: float | None) -> None:
         self._progress = progress
-        self._task = task
-        self._done = 0
+        if progress is not None:
+            self._task = progress.add_task(title, total=total)
 
     def advance(self, amount: float) -> None:
         """So much more is done."""
-        self._progress.advance(self._task, amount)
+        if self._progress is not None:
+            self._progress.advance(self._task, amount)
 
     def reach(self, amount: float) -> None:
         """So much is done in all."""
-        self._progress.update(self._task, completed=amount)
+        if self._progress is not None:
+            self._progress.update(self._task, completed=amount)
 
 
 @contextmanager
 def meter(title: str, total: float | None, unit: str) -> Iterator[Meter]:
     """Show how far a piece of work is."""
-    terminal = sys.stderr.isatty()
-    console = Output(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:.0f} " + unit),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not terminal) as it:
-        yield Meter(it, it.add_task(title, total=total))
+    if sys.stderr.isatty():
+        with Progress(*columns, console=Output(stderr=True), transient=True) as progress:
+            yield Meter(progress, title, total)
+    else:
+        yield Meter(None, title, total)
+
+
+@contextmanager
+def spinner(title: str) -> Iterator[Callable[[str], None]]:
+    """Show that something is done, and what: a function to say it, as a meter's."""
+    if sys.stderr.isatty():
+        with Output(stderr=True).status(title) as status:
+            yield status.update
+    else:
+        yield lambda _what: None
 
 
 def print_json(value: object) -> None:

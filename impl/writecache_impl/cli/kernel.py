@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from ..linux.boot import UserModeLinux
 from ..linux.errors import UNUSABLE, KernelDied, KernelHung, one_line
 from ..linux.fetch import fetch
 from ..linux.private import BootOptions
-from ..linux.suites import SUITES, current, kernels, locate, suite_named
+from ..linux.suites import SUITES, Suite, current, kernels, locate, suite_named
 from ..linux.target import LinuxTarget
-from .common import MODULES, Output, Seconds, check_modules, print_json
+from .common import MODULES, Output, Seconds, check_modules, print_json, spinner
 from .exits import FINE, NOT_JUDGED, PROBLEMS
 
 SCRIPT_SECONDS = 3600.0
@@ -37,32 +38,34 @@ def fetch_command(suites: tuple[str, ...], again: bool, as_json: bool) -> int:
     Exit code 3 if one cannot be had.  The JSON array's objects: `suite`, and `kernel` and `target`
     or `problem`.
     """
-    wanted = [suite_named(name) for name in suites] if suites else list(SUITES)
     unknown = [name for name in suites if suite_named(name) is None]
     if unknown:
         known = ", ".join(suite.name for suite in SUITES)
         raise click.UsageError(f"no suite named {unknown[0]!r}; there are {known}")
-    status = FINE
+    wanted = [suite for suite in SUITES if suite.name in suites or not suites]
     results: list[dict[str, Any]] = []
-    with Output(stderr=True).status("fetching") as spinner:
-        for suite in filter(None, wanted):
-            try:
-                image = fetch(suite, again=again, report=spinner.update)
-                spinner.update(f"{suite.name}: first boot")
-                with LinuxTarget(image) as target:
-                    version = target.target_version
-            except UNUSABLE as error:
-                reason = one_line(error).removeprefix(f"{suite.name} ")
-                click.echo(f"writecache: {suite.name}: {reason}", err=True)
-                results.append({"suite": suite.name, "problem": reason})
-                status = NOT_JUDGED
-                continue
-            results.append({"suite": suite.name, "kernel": image.release, "target": version})
-            if not as_json:
-                click.echo(f"{suite.name}: Linux {image.release}, writecache {version}")
+    with spinner("fetching") as say:
+        for suite in wanted:
+            results.append(_fetch(suite, again, say))
+            if "problem" in results[-1]:
+                click.echo(f"writecache: {suite.name}: {results[-1]['problem']}", err=True)
+            elif not as_json:
+                click.echo("{suite}: Linux {kernel}, writecache {target}".format(**results[-1]))
     if as_json:
         print_json(results)
-    return status
+    return NOT_JUDGED if any("problem" in result for result in results) else FINE
+
+
+def _fetch(suite: Suite, again: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """Fetch a suite's kernel and run it once; what became of it."""
+    try:
+        image = fetch(suite, again=again, report=say)
+        say(f"{suite.name}: first boot")
+        with LinuxTarget(image) as target:
+            version = target.target_version
+    except UNUSABLE as error:
+        return {"suite": suite.name, "problem": one_line(error).removeprefix(f"{suite.name} ")}
+    return {"suite": suite.name, "kernel": image.release, "target": version}
 
 
 def _rows() -> list[dict[str, Any]]:
