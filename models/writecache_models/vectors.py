@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from writecache_models.trace import (
     FORMAT,
@@ -27,9 +27,6 @@ from writecache_models.trace import (
     unpack_image,
 )
 from writecache_models.vector_lines import parse_header, parse_object, parse_step
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 __all__ = [
     "FORMAT",
@@ -119,7 +116,7 @@ class _Unpacked(io.RawIOBase):
         self._packed.close()
         super().close()
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
+    def readinto(self, buffer: Any) -> int:
         room = memoryview(buffer).cast("B")
         while True:
             if self._unpacker.eof and not self._next_stream():

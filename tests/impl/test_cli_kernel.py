@@ -1,5 +1,6 @@
 """`writecache kernel`: fetch, list, run."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,26 @@ def test_a_script_that_does_not_end_is_a_problem(tmp_path: Path) -> None:
     done = command("kernel", "run", "--timeout", 1, SUITE, script)
     assert (done.code, done.out) == (1, "begun\n")
     assert done.err.endswith("writecache: the script did not end within 1 s\n")
+
+
+@pytest.mark.parametrize("name", ["~nosuch/linux", "x" * 5000, "[/x]", "6.1²", "9" * 5000])
+def test_a_name_that_is_no_kernel_is_not_judged(name: str, tmp_path: Path) -> None:
+    done = command("conform", "-o", tmp_path, "--bisect", "--target", f"kernel:{name}")
+    assert done.code == 125
+    assert f"kernel {name}: not judged: " in done.err
+
+
+def test_a_cache_whose_name_looks_like_markup_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "[" / "x]"
+    (home / "writecache-reference").mkdir(parents=True)
+    there = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    kernels = home / "writecache-reference" / "kernels"
+    kernels.symlink_to(there / "writecache-reference" / "kernels")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    done = command("kernel", "list")
+    assert (done.code, done.err) == (0, "")
 
 
 def test_without_a_kernel_no_script_runs() -> None:

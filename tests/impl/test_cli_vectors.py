@@ -94,13 +94,14 @@ def test_shipped_vectors_are_what_is_checked_by_default(
 
 
 def test_traces_are_shown_as_a_table_and_as_they_are(tmp_path: Path) -> None:
-    path = written(tmp_path, WALK, replace(WALK, name="[bold]é", kernel=None))
+    path = written(tmp_path, WALK, replace(WALK, name="[/bold]é", kernel=None))
     done = command("vectors", "show", path)
     assert (done.code, done.err) == (0, "")
     assert "walk: s ORIGIN CACHE 4096" in done.out
-    done = command("vectors", "show", "--trace", "[bold]é", "--json", path)
+    assert "[/bold]é: s ORIGIN CACHE 4096" in done.out
+    done = command("vectors", "show", "--trace", "[/bold]é", "--json", path)
     (tmp_path / "again").write_text(done.out)
-    assert [trace.name for trace in read_traces(tmp_path / "again")] == ["[bold]é"]
+    assert [trace.name for trace in read_traces(tmp_path / "again")] == ["[/bold]é"]
     assert command("vectors", "show", "--trace", "nosuch", path).err == (
         "writecache: no trace is called nosuch\n"
     )

@@ -52,7 +52,7 @@ class Meter:
 def meter(title: str, total: float | None, unit: str) -> Iterator[Meter]:
     """Show how far a piece of work is."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:.0f} " + unit),
         TimeElapsedColumn(),
@@ -81,13 +81,13 @@ def print_json(value: object) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; numbers to the right."""
-    table = Table(title=title, title_justify="left")
+    # As text: what a file says is no markup.
+    table = Table(title=Text(title), title_justify="left")
     rows = [list(row) for row in rows]
     for number, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        # As text: what a file says is no markup.
         table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
     width = None if sys.stdout.isatty() else 120
     Output(width=width).print(table)

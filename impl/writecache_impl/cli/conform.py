@@ -84,9 +84,7 @@ def conform(
 
     Example: writecache conform --target kernel:sid --seed 1234 --seconds 60
     """
-    kernels = [target.removeprefix(KERNEL) for target in targets if target != REFERENCE]
-    if not targets:
-        kernels = list(LIVE_SUITES)
+    kernels = _kernels(targets)
     check_modules(kernels, modules)
     if kernels:
         check_output(output)
@@ -98,8 +96,17 @@ def conform(
         profile=profile_named(profile) if profile else None,
         output=output,
     )
-    job = Job(settings)
-    if not bisect or REFERENCE in targets:
+    return _judge(Job(settings), kernels, as_json, vectors=not bisect or REFERENCE in targets)
+
+
+def _kernels(targets: tuple[str, ...]) -> list[str]:
+    if not targets:
+        return list(LIVE_SUITES)
+    return [target.removeprefix(KERNEL) for target in targets if target != REFERENCE]
+
+
+def _judge(job: Job, kernels: list[str], as_json: bool, vectors: bool) -> int:
+    if vectors:
         job.vectors()
     for kernel in kernels:
         job.kernel(kernel)

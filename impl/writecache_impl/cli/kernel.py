@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from ..linux.boot import UserModeLinux
 from ..linux.errors import UNUSABLE, KernelDied, KernelHung, one_line
@@ -108,7 +109,8 @@ def list_command(as_json: bool) -> None:
     table = Table("suite", "kernel", "writecache", "package", "where", box=None)
     for row in rows:
         cells = [row.get(key) or "-" for key in ("kernel", "target", "package", "path")]
-        table.add_row(row["suite"], *(cells if row["fetched"] else ["not fetched", "-", "-", "-"]))
+        cells = cells if row["fetched"] else ["not fetched", "-", "-", "-"]
+        table.add_row(*map(Text, [row["suite"], *cells]))
     console = Output()
     # a path is to be copied, so it is never cut
     console.print(table, soft_wrap=True) if console.is_terminal else Output(width=200).print(table)

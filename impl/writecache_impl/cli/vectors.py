@@ -76,7 +76,7 @@ def check(
     started = time.monotonic()
     chosen = profile_named(profile) if profile else None
     reports: list[Report] = []
-    for file in files if store else ():
+    for file in named_or_shipped(files) if store else ():
         check_writable(file)
     with Judges(jobs) as judges, meter("judging", None, "steps") as bar:
         for file in named_or_shipped(files):
@@ -91,7 +91,9 @@ def check(
 @click.option("--kernel", required=True, help="Suite, release, or path of a user-mode kernel.")
 @MODULES
 @seed_option("Decides the traces.", "1")
-@click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="Traces.")
+@click.option(
+    "--count", type=click.IntRange(1, 10**6), default=10, show_default=True, help="Traces."
+)
 @click.option("--family", type=click.Choice(sorted(FAMILIES)), help="Only traces of this kind.")
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File."
@@ -118,7 +120,7 @@ def record_command(
     check_writable(output)
     with LinuxTarget(kernel, modules=modules) as target:
         check_release(target)
-        recorded, problem = _record(target, [f"{seed}-{number}" for number in range(count)], family)
+        recorded, problem = _record(target, seed, count, family)
     if recorded:
         write_traces(output, [with_schedules(trace, judge(trace)) for trace in recorded])
     steps = sum(len(trace.steps) for trace in recorded)
@@ -134,13 +136,13 @@ def record_command(
 
 
 def _record(
-    target: LinuxTarget, seeds: list[str], family: str | None
+    target: LinuxTarget, seed: str, count: int, family: str | None
 ) -> tuple[list[Trace], str | None]:
-    """The traces that these seeds stand for, and why there are no more."""
+    """The traces that a seed stands for, and why there are no more."""
     recorded: list[Trace] = []
-    with meter("recording", len(seeds), "traces") as bar:
-        for seed in seeds:
-            trace = generate(seed, family, target.target_version)
+    with meter("recording", count, "traces") as bar:
+        for number in range(count):
+            trace = generate(f"{seed}-{number}", family, target.target_version)
             try:
                 trace = record(target, trace)
             except HungError as hang:
