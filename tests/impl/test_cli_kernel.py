@@ -9,7 +9,8 @@ from commands import SUITE, command
 from writecache_impl.linux import SUITES, locate
 
 
-def test_the_list_says_what_is_fetched() -> None:
+def test_the_list_says_what_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
     release = locate(SUITE).release
     done = command("kernel", "list", "--json")
     assert (done.code, done.err) == (0, "")

@@ -8,7 +8,7 @@ from commands import OPS, SUITE, command, trace_of_reference
 
 from writecache_impl.cli import vectors as vectors_module
 from writecache_impl.linux import KernelDied, LinuxTarget
-from writecache_impl.recording import HungError
+from writecache_impl.recording import HungError, record
 from writecache_models.vectors import Op, Trace, read_traces, write_traces
 
 WALK = trace_of_reference()
@@ -135,6 +135,17 @@ def test_the_same_seed_records_the_same(tmp_path: Path) -> None:
     assert command("vectors", "check", tmp_path / "one.jsonl").code == 0
 
 
+@pytest.mark.parametrize("number", ["0" * 5000 + "8", "1" + "0" * 4999 + "8", "9" * 5000])
+def test_a_kernel_reads_thousands_of_digits_as_the_reference_does(
+    tmp_path: Path, number: str
+) -> None:
+    table = f"s ORIGIN CACHE 4096 6 start_sector {number} autocommit_time 3600000 pause_writeback 0"
+    with LinuxTarget(SUITE) as target:
+        played = record(target, replace(WALK, table=table))
+    assert len(played.steps) == (1 if number.startswith("9") else len(OPS))
+    assert command("vectors", "check", written(tmp_path, played)).code == 0
+
+
 def test_a_recording_that_cannot_be_written_is_one_line() -> None:
     done = command("vectors", "record", "--kernel", SUITE, "--count", 1, "-o", "/dev/full")
     assert done.is_refusal(2)
@@ -153,12 +164,12 @@ def test_what_was_recorded_before_the_kernel_was_lost_is_kept(
 ) -> None:
     left = [WALK] * played
 
-    def record(_target: LinuxTarget, trace: Trace) -> Trace:
+    def lost(_target: LinuxTarget, trace: Trace) -> Trace:
         if not left:
             raise KernelDied("exit 1", "bad luck")
         return left.pop()
 
-    monkeypatch.setattr(vectors_module, "record", record)
+    monkeypatch.setattr(vectors_module, "record", lost)
     file = tmp_path / "v.jsonl"
     done = command("vectors", "record", "--kernel", SUITE, "-o", file, "--json")
     assert (done.code, done.err) == (3, "writecache: exit 1: bad luck\n")

@@ -111,9 +111,9 @@ def list_command(as_json: bool) -> None:
         cells = [row.get(key) or "-" for key in ("kernel", "target", "package", "path")]
         cells = cells if row["fetched"] else ["not fetched", "-", "-", "-"]
         table.add_row(*map(Text, [row["suite"], *cells]))
-    console = Output()
     # a path is to be copied, so it is never cut
-    console.print(table, soft_wrap=True) if console.is_terminal else Output(width=200).print(table)
+    longest = max(len(str(row.get("path", ""))) for row in rows)
+    Output(width=80 + longest).print(table)
 
 
 def _run(machine: UserModeLinux, command: list[str], seconds: float) -> int:

@@ -26,6 +26,10 @@ NUMBERS = {
 }
 
 
+PLACE = "0*[0-9]{1,20}"
+"""Digits of a sector that a device can have; with more of them no superblock lies there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceHeader:
     """What the harness needs of a trace's header; images decoded, without the zeros after them."""
@@ -97,13 +101,13 @@ def named_start_sectors(table: str) -> frozenset[int]:
 
     >>> sorted(named_start_sectors("s ORIGIN CACHE 4096 2 Start_Sector 016"))
     [16]
-    >>> sorted(named_start_sectors("start_sector 0 start_sector " + "0" * 5000 + str(2**64 + 8)))
-    [0, 8]
+    >>> digits = 5000 * "0" + "8", 5000 * "9", "0"
+    >>> [sorted(named_start_sectors(f"start_sector {number}")) for number in digits]
+    [[8], [], [0]]
     """
     words = table.split()
     return frozenset(
-        # As the kernel reads it: 64 bits, which the last 64 decimal digits decide.
-        int(number[-64:]) % 2**64
+        int(number.lstrip("0") or "0")
         for name, number in pairwise(words)
-        if name.lower() == "start_sector" and re.fullmatch("[0-9]+", number)
+        if name.lower() == "start_sector" and re.fullmatch(PLACE, number)
     )
