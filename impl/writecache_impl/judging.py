@@ -3,7 +3,6 @@
 import ctypes
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -26,8 +25,6 @@ def _end_with_parent() -> None:
     """A judge leaves an interrupt to its parent, and does not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    # A number in a table may have any number of digits.
-    sys.set_int_max_str_digits(0)
 
 
 @contextmanager

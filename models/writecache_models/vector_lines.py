@@ -15,13 +15,13 @@ from writecache_models.trace import (
     shown,
     unpack_image,
 )
+from writecache_spec.profile import profile_for_kernel
 
 DEEPEST_NESTING: Final = 64
 """Arrays and objects within each other on a line."""
 LONGEST_NUMBER: Final = 100
 """Digits of a number on a line."""
 _TOO_DEEP: Final = f"nested deeper than {DEEPEST_NESTING}"
-_VERSION_NUMBER: Final = re.compile("[0-9]{1,9}")
 _COUNTER: Final = re.compile("[0-9]{1,20}")
 _TEXTS: Final = ("status", "table", "errno", "error", "read", "cache", "origin")
 _KNOWN: Final = frozenset(
@@ -106,9 +106,12 @@ def parse_header(record: dict[str, Any], where: str) -> Trace:
 
 
 def _is_release(kernel: str) -> bool:
-    """Whether the numbers that tell kernels apart are numbers."""
-    parts = kernel.split("-")[0].split(".")[:3]
-    return all(_VERSION_NUMBER.fullmatch(part) for part in parts if part.isdigit())
+    """Whether a profile can be chosen for it."""
+    try:
+        profile_for_kernel(kernel, "1.6.0")
+    except ValueError:
+        return False
+    return True
 
 
 def _image(record: dict[str, Any], device: str, where: str) -> bytes:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from writecache_impl.cli.app import run
-from writecache_models.checker import new_machine, observe, perform
 from writecache_models.judge import profile_named
+from writecache_models.observations import new_machine, observe, perform
 from writecache_models.vectors import Op, Trace
 
 SUITE = "bookworm"
@@ -43,12 +43,8 @@ class Done:
 def command(*arguments: object) -> Done:
     """Run a command line in this process."""
     out, err = io.StringIO(), io.StringIO()
-    limit = sys.get_int_max_str_digits()
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            code = run([str(argument) for argument in arguments])
-    finally:
-        sys.set_int_max_str_digits(limit)
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run([str(argument) for argument in arguments])
     return Done(code, out.getvalue(), err.getvalue())
 
 

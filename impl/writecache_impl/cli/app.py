@@ -45,8 +45,6 @@ def run(arguments: Sequence[str]) -> int:
     _prepare_streams()
     if "_WRITECACHE_COMPLETE" in os.environ:  # a shell asks what may follow
         writecache.main(list(arguments))
-    # A number in a table may have any number of digits.
-    sys.set_int_max_str_digits(0)
     code = _run(list(arguments))
     _end_streams(broken=code == OUTPUT_CLOSED)
     return exit_code(code, arguments)
