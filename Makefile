@@ -6,12 +6,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit live vectors bench coverage clean
+.PHONY: conform test lint types layers doctest unit live vectors wheel bench coverage clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
 
-test: lint types layers doctest unit live vectors
+test: lint types layers doctest unit live vectors wheel
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,10 @@ live: $(READY)
 
 vectors: $(READY)
 	$(BIN)/writecache vectors check
+
+# The wheel, installed outside the checkout.
+wheel: $(READY)
+	tests/wheel.sh
 
 coverage: $(READY)
 	$(BIN)/writecache vectors coverage

@@ -5,7 +5,8 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context
 
 from writecache_models.judge import Report, judge
 from writecache_models.vectors import Trace
@@ -26,11 +27,22 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started in here never see an interrupt, not even before they can ignore it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Judges:
     """A pool of processes that judge traces."""
 
     def __init__(self, jobs: int | None = None) -> None:
         self.jobs = jobs or default_jobs()
+        self._others = set(active_children())
         # Forking after threads were started is not safe; a fresh interpreter is.
         self._pool = ProcessPoolExecutor(
             self.jobs, mp_context=get_context("spawn"), initializer=_end_with_parent
@@ -39,12 +51,17 @@ class Judges:
     def __enter__(self) -> "Judges":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            # A judgement can take long, and nobody wants it any more.
+            for judge_process in set(active_children()) - self._others:
+                judge_process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, trace: Trace, profile: Profile | None = None) -> Future[Report]:
         """Judge a trace in the background."""
-        return self._pool.submit(judge, trace, profile)
+        with _deaf_children():
+            return self._pool.submit(judge, trace, profile)
 
     def all(
         self,

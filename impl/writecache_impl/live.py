@@ -3,20 +3,22 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from writecache_impl.judging import Judges
-from writecache_impl.linux import LinuxTarget
+from writecache_impl.linux import UNUSABLE, KernelUnavailable, LinuxTarget, one_line
 from writecache_impl.recording import HungError, record
 from writecache_models.judge import Report, judge
 from writecache_models.shrink import shrink
 from writecache_models.vectors import Op, Trace
 from writecache_models.workloads import generate
-from writecache_spec.profile import Profile
+from writecache_spec.profile import Profile, profile_for_kernel
 
 MOST_WAITING = 8
 """Recorded traces that may wait to be judged."""
+_Waiting = list[tuple[Trace, Future[Report]]]
 
 
 @dataclass(slots=True)
@@ -32,6 +34,8 @@ class LiveResult:
     """As they were recorded."""
     hangs: int = 0
     """Traces that ended because the kernel did not come back from an operation."""
+    problem: str | None = None
+    """Why the kernel could not be used to the end, in a line."""
     seconds: float = 0.0
 
     @property
@@ -51,6 +55,7 @@ class LiveResult:
             "panics": sum(report.panics for report in self.reports),
             "hangs": self.hangs,
             "divergences": len(self.diverged),
+            "problem": self.problem,
             "seconds": round(self.seconds, 1),
         }
 
@@ -67,25 +72,22 @@ def judge_kernel(
 ) -> LiveResult:
     """Play random traces for a time and judge them; ends early at a divergence.
 
-    Raises KernelUnavailable, KernelDied or KernelHung where there is no kernel to be judged.
+    Raises one of `linux.UNUSABLE` where there is no kernel to be judged.
     """
     with LinuxTarget(kernel, modules=modules) as target, Judges() as judges:
+        if profile is None:
+            check_release(target)
         result = LiveResult(kernel, target.kernel_version, target.target_version)
-        waiting: list[tuple[Trace, Future[Report]]] = []
+        waiting: _Waiting = []
         started = time.monotonic()
         number = played = 0
-        while not result.diverged:
+        while not result.diverged and result.problem is None:
             elapsed = time.monotonic() - started
             progress(elapsed)
             if elapsed >= seconds or (max_steps is not None and played >= max_steps):
                 break
-            trace = generate(f"{seed}-{number}", target=result.target)
+            trace = _played(target, f"{seed}-{number}", result)
             number += 1
-            try:
-                trace = record(target, trace)
-            except HungError as hang:
-                trace = hang.trace
-                result.hangs += 1
             if trace.steps:
                 played += len(trace.steps)
                 waiting.append((trace, judges.submit(trace, profile)))
@@ -95,7 +97,32 @@ def judge_kernel(
     return result
 
 
-def _collect(waiting: list[tuple[Trace, Future[Report]]], result: LiveResult, allowed: int) -> None:
+def check_release(target: LinuxTarget) -> None:
+    """Raise KernelUnavailable for a kernel whose release does not say which profile is its own."""
+    try:
+        profile_for_kernel(target.kernel_version, target.target_version)
+    except ValueError:
+        release = target.kernel_version
+        raise KernelUnavailable(
+            f"its release {release!r} tells no version: name a profile"
+        ) from None
+
+
+def _played(target: LinuxTarget, seed: str, result: LiveResult) -> Trace:
+    """Record a seed's trace, as far as it goes."""
+    trace = generate(seed, target=result.target)
+    try:
+        return record(target, trace)
+    except HungError as hang:
+        result.hangs += 1
+        return hang.trace
+    except UNUSABLE as error:
+        # What was played before is judged all the same.
+        result.problem = one_line(error)
+        return replace(trace, steps=())
+
+
+def _collect(waiting: _Waiting, result: LiveResult, allowed: int) -> None:
     """Take finished judgements, and wait until no more than so many are left."""
     while waiting and (len(waiting) > allowed or waiting[0][1].done()):
         trace, future = waiting.pop(0)
@@ -105,28 +132,38 @@ def _collect(waiting: list[tuple[Trace, Future[Report]]], result: LiveResult, al
             result.diverged.append(trace)
 
 
+def cut(trace: Trace, report: Report) -> Trace:
+    """The trace up to its divergence: nothing after it matters."""
+    if report.divergence is None:
+        return trace
+    return replace(trace, steps=trace.steps[: report.divergence.step + 1])
+
+
 def smallest(
     result: LiveResult, modules: str | None, profile: Profile | None
 ) -> tuple[Trace, Report]:
-    """The least part of the first divergence that still diverges on the live kernel."""
+    """The least part of the first divergence that still diverges on the live kernel.
+
+    Where there is no kernel to go on with, the least part found until then.
+    """
     trace = result.diverged[0]
-    best = (trace, judge(trace, profile))
-    # Nothing after the first step that diverges matters.
-    first = best[1].divergence.step + 1 if best[1].divergence else len(trace.steps)
+    report = judge(trace, profile)
+    best = (cut(trace, report), report)
+    if report.divergence is None:
+        return best
 
-    with LinuxTarget(result.kernel, modules=modules) as target:
+    def shows(ops: list[Op]) -> bool:
+        nonlocal best
+        try:
+            recorded = record(target, replace(trace, steps=()), ops)
+        except HungError:
+            return False
+        report = judge(recorded, profile)
+        if report.divergence is None:
+            return False
+        best = (cut(recorded, report), report)
+        return True
 
-        def shows(ops: list[Op]) -> bool:
-            nonlocal best
-            try:
-                recorded = record(target, replace(trace, steps=()), ops)
-            except HungError:
-                return False
-            report = judge(recorded, profile)
-            if report.divergence is None:
-                return False
-            best = (recorded, report)
-            return True
-
-        shrink(trace.ops[:first], shows)
+    with suppress(OSError, *UNUSABLE), LinuxTarget(result.kernel, modules=modules) as target:
+        shrink(best[0].ops, shows)
     return best

@@ -25,6 +25,7 @@ from writecache_spec.layout import (
     check_superblock,
     round_up,
 )
+from writecache_spec.numbers import parse_unsigned64
 from writecache_spec.state import Config, Entry
 from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of
 from writecache_spec.vector import FAN_OUT, Vector
@@ -163,11 +164,12 @@ def named_start_sectors(line: str) -> frozenset[Sector]:
     >>> sorted(named_start_sectors("s ORIGIN CACHE 4096 2 Start_Sector 016"))
     [16]
     """
-    return frozenset(
-        Sector(int(number))
+    numbers = (
+        parse_unsigned64(number)
         for name, number in pairwise(line.split())
-        if same_word(name, "start_sector") and number.isascii() and number.isdigit()
+        if same_word(name, "start_sector")
     )
+    return frozenset(Sector(number) for number in numbers if number is not None)
 
 
 def undefined_range(cache: bytes, start_sector: int) -> tuple[int, int] | None:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from writecache_models.checker import Checker, UnusableStepError, profile_of
+from writecache_models.checker import Checker
+from writecache_models.observations import UnusableStepError, profile_of
 from writecache_models.vectors import Observation, Op, Trace
 from writecache_spec.profile import PROFILES, Profile
 

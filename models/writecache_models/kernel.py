@@ -242,8 +242,10 @@ class Kernel:
                 # What it chooses is canonical, and none of the caller's choices.
                 held = self.choices, self.alternatives
                 self.choices, self.alternatives = (), []
-                self.settle()
-                self.choices, self.alternatives = held
+                try:
+                    self.settle()
+                finally:
+                    self.choices, self.alternatives = held
             case Kind.GO_ON:
                 pass
         return True

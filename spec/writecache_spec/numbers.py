@@ -57,6 +57,8 @@ def parse_unsigned64(word: str, refuses_overflow: bool = False) -> int | None:
 
     >>> parse_unsigned64(str(2**64 + 3)), parse_unsigned64(str(2**64), refuses_overflow=True)
     (3, None)
+    >>> parse_unsigned64("1" + 9999 * "0" + "5"), parse_unsigned64(9999 * "0" + "5", True)
+    (5, 5)
     """
     return _magnitude(word.lstrip(_SPACES), refuses_overflow)
 
@@ -78,7 +80,9 @@ def parse_signed32(word: str, refuses_overflow: bool = False) -> int | None:
 def _magnitude(digits: str, refuses_overflow: bool) -> int | None:
     if not digits or any(digit not in _DIGITS for digit in digits):
         return None
-    value = int(digits)
-    if refuses_overflow and value >= U64:
+    # A number may have any number of digits.  10**64 is a multiple of 2**64, so that the last 64
+    # decide what is left of it; what needs more than 20 is past 2**64.
+    significant = digits.lstrip("0")
+    if refuses_overflow and (len(significant) > 20 or int(significant or "0") >= U64):
         return None
-    return wrap64(value)
+    return wrap64(int(significant[-64:] or "0"))

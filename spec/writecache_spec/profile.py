@@ -10,6 +10,7 @@ the newer features, otherwise from source.  `1.6.0-6.12.117` is from source: the
 that number mended four things that no kernel packaged for user mode carries yet.
 """
 
+import re
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -127,6 +128,8 @@ PROFILES: Final = {
 def profile_for_kernel(release: str, target: str) -> Profile:
     """Choose the profile that describes a kernel, from `uname -r` and the target's version.
 
+    Raises ValueError for a release that does not begin with a version.
+
     >>> profile_for_kernel("5.10.46", "1.4.0").name
     '1.4.0-bullseye'
     >>> profile_for_kernel("6.12.113", "1.6.0").name
@@ -134,8 +137,7 @@ def profile_for_kernel(release: str, target: str) -> Profile:
     >>> profile_for_kernel("7.2.7", "1.6.0").name
     '1.6.0-7.2'
     """
-    numbers = [int(part) for part in release.split("-")[0].split(".")[:3] if part.isdigit()]
-    series = (*numbers, 0, 0, 0)[:3]
+    series = _series(release)
     if target == "1.4.0":
         return PROFILES["1.4.0-bullseye" if series < (5, 10, 47) else "1.4.0"]
     if series >= (7, 0, 0):
@@ -143,3 +145,15 @@ def profile_for_kernel(release: str, target: str) -> Profile:
     if (6, 12, 117) <= series < (6, 13, 0):
         return PROFILES["1.6.0-6.12.117"]
     return PROFILES["1.6.0-6.1" if series < (6, 2, 0) else "1.6.0"]
+
+
+_RELEASE: Final = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?=[-+~_]|$)", re.ASCII)
+
+
+def _series(release: str) -> tuple[int, int, int]:
+    """The three numbers of a kernel's version: `VERSION`, `PATCHLEVEL` and `SUBLEVEL`."""
+    found = _RELEASE.match(release)
+    if found is None:
+        raise ValueError(f"{release!r} does not begin with a kernel's version")
+    version, patch_level, sub_level = found.groups(default="0")
+    return int(version), int(patch_level), int(sub_level)

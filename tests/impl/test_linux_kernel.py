@@ -1,5 +1,6 @@
 """Real kernels: fetched if need be; a machine without them fails these tests, it does not skip."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from writecache_impl.cli.kernel import kernel
 from writecache_impl.linux import (
     BootOptions,
     HarnessError,
@@ -201,32 +200,10 @@ def test_killing_the_user_ends_the_kernel() -> None:
     assert not work.exists()
 
 
-def test_a_script_runs_in_the_kernel_and_gives_its_exit_status(tmp_path: Path) -> None:
-    script = tmp_path / "script.sh"
-    script.write_text("uname -r; test -b $ORIGIN && test -b $CACHE && echo $1 && exit 7\n")
-    result = CliRunner().invoke(kernel, ["run", SUITE, str(script), "word"])
-    assert result.exit_code == 7
-    assert result.stdout == f"{locate(SUITE).release}\nword\n"
-
-
-def test_a_script_that_kills_the_kernel_is_a_problem(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text("open('/proc/sysrq-trigger', 'w').write('c')\n")
-    result = CliRunner().invoke(kernel, ["run", SUITE, str(script)])
-    assert result.exit_code == 1
-    assert "sysrq triggered crash" in result.stderr
-
-
-def test_a_wrong_name_is_one_line(tmp_path: Path) -> None:
+def test_a_wrong_name_is_one_line() -> None:
     with pytest.raises(KernelUnavailable) as refused:
         LinuxTarget("nosuch")
     assert len(str(refused.value).splitlines()) == 1
-    script = tmp_path / "script.sh"
-    script.touch()
-    result = CliRunner().invoke(kernel, ["run", "nosuch", str(script)])
-    assert result.exit_code == 3
-    assert len(result.stderr.splitlines()) == 1
-    assert CliRunner().invoke(kernel, ["fetch", "nosuch"]).exit_code == 2
 
 
 def test_without_apt_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,9 +211,6 @@ def test_without_apt_there_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(KernelUnavailable, match="apt-get is not installed"):
         locate(SUITE)
-    result = CliRunner().invoke(kernel, ["fetch", SUITE])
-    assert result.exit_code == 3
-    assert len(result.stderr.splitlines()) == 1
 
 
 def test_a_kernel_somebody_built_is_run_by_its_path() -> None:
@@ -272,8 +246,37 @@ def test_every_suite_plays_the_same_first_steps(suite: str, version: str) -> Non
     assert steps[2]["cache"] == "579505c15449d899"
 
 
-def test_the_list_says_what_is_fetched() -> None:
-    locate(SUITE)
-    result = CliRunner().invoke(kernel, ["list", "--json"])
-    assert result.exit_code == 0
-    assert f'"suite": "{SUITE}"' in result.stdout
+def test_an_interrupted_boot_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines: list[UserModeLinux] = []
+
+    def interrupted(machine: UserModeLinux, _seconds: float) -> None:
+        machines.append(machine)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(UserModeLinux, "receive", interrupted)
+    with LinuxTarget(SUITE) as target, pytest.raises(KeyboardInterrupt):
+        target.machine()
+    work = machines[0].private.work
+    assert wait_until_gone(work) == []
+    assert not work.exists()
+
+
+def test_disks_that_cannot_be_made_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(OSError, match="large"):
+        UserModeLinux(locate(SUITE), BootOptions(disk_bytes=1 << 62, memory_mib=1 << 40))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_makes_a_kernel_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with pytest.raises(KernelUnavailable, match="bookworm cannot be fetched: No space left"):
+        locate(SUITE)

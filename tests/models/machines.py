@@ -1,9 +1,9 @@
 """Machines for tests: small devices, quiet timers."""
 
-from writecache_models.checker import perform
 from writecache_models.content import Content
 from writecache_models.devices import Devices
 from writecache_models.machine import Machine
+from writecache_models.observations import perform
 from writecache_models.vectors import Op, Trace
 from writecache_spec.profile import PROFILES
 from writecache_spec.state import State

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from machines import closed, line, trace
 
-from writecache_models.checker import (
-    Checker,
+from writecache_models.checker import Checker
+from writecache_models.kernel import PanicError
+from writecache_models.observations import (
     UnusableStepError,
     agrees,
     new_machine,
@@ -14,7 +15,6 @@ from writecache_models.checker import (
     perform,
     profile_of,
 )
-from writecache_models.kernel import PanicError
 from writecache_models.vectors import Observation, Op, Trace
 from writecache_models.workloads import generate
 from writecache_spec.profile import PROFILES
@@ -184,3 +184,24 @@ def test_operations_that_have_no_place_are_named() -> None:
 
 def test_a_trace_without_a_kernel_is_judged_as_the_newest_known_one() -> None:
     assert profile_of(trace(CALM)) is PROFILES["1.6.0"]
+
+
+def test_a_write_is_searched_though_the_canonical_schedule_dies() -> None:
+    """Linux 6.12.113 lived where the canonical schedule frees what it still writes back."""
+    table = "s ORIGIN CACHE 1024 6 start_sector 64 autocommit_time 3600000 pause_writeback 0"
+    of = trace(
+        table,
+        ["open"],
+        ["write", 50, 2, 847024],
+        ["write_dsync", 40, 16, 847025],
+        cache_sectors=104,
+        origin_sectors=128,
+    )
+    canonical = recorded(of)
+    assert "panic" in canonical[-1][1]
+    lived: Observation = {
+        "status": "0 19 11 0 0 0 9 0 0 0 9 0 1 0",
+        "cache": "bad8305c117b39f7",
+        "origin": "de2f256064a0af79",
+    }
+    assert first_divergence(of, [*canonical[:-1], (of.ops[-1], lived)]) is None

@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from writecache_models.vectors import (
     OPERATIONS,
     Trace,
     VectorError,
+    check_writable,
     op_problem,
     pack_image,
     read_traces,
@@ -50,7 +52,13 @@ def written(path: Path, *lines: object) -> Path:
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.xz"])
 def test_traces_read_back_as_they_were_written(tmp_path: Path, name: str) -> None:
     other = Trace(
-        name="two", kernel=None, target=None, table="", cache_sectors=1, origin_sectors=2**23
+        name="two",
+        kernel=None,
+        target=None,
+        table="",
+        cache_sectors=1,
+        origin_sectors=2**23,
+        steps=((["flush"], {}),),
     )
     write_traces(tmp_path / name, [TRACE, other])
     assert list(read_traces(tmp_path / name)) == [TRACE, other]
@@ -95,6 +103,11 @@ BAD_HEADERS: list[tuple[dict[str, Any], str]] = [
     ({"origin_image": pack_image(b"x" * 512 * 10)}, "origin_image: longer than the device"),
     ({"kernel": 5}, "kernel"),
     ({"target": ["1.6.0"]}, "target"),
+    ({"kernel": "6.1²"}, "kernel '6.1²' is no kernel's release"),
+    ({"kernel": "next"}, "kernel 'next' is no kernel's release"),
+    ({"kernel": "6.٣.0"}, "kernel '6.٣.0' is no kernel's release"),
+    ({"kernel": "6." + "9" * 5000}, "kernel '6.999"),
+    ({"trace": "x", "format": "9" * 9999}, "format '999"),
 ]
 
 
@@ -106,13 +119,16 @@ def test_a_malformed_header_is_refused(
     with pytest.raises(VectorError) as caught:
         list(read_traces(path))
     assert str(caught.value).startswith(f"{path}:2: {message}")
+    assert len(str(caught.value)) < len(str(path)) + 150
 
 
 BAD_STEPS: list[tuple[object, str]] = [
     ("{", "not JSON"),
     ('{"op": ', "not JSON"),
-    ("[" * 200_000, "not JSON"),
-    ("9" * 5000, "not JSON"),
+    ("[" * 200_000, "nested deeper than 64"),
+    ('{"x": ' + "[" * 64 + "]" * 64 + "}", "nested deeper than 64"),
+    ("9" * 5000, "a number of 5000 digits in it"),
+    ('{"op": ["flush"], "seed": ' + "9" * 101 + "}", "a number of 101 digits in it"),
     ([1], "not an object"),
     ("null", "not an object"),
     ({}, "unknown operation None"),
@@ -137,6 +153,10 @@ BAD_STEPS: list[tuple[object, str]] = [
     ({"op": ["write", 1, 1, 2**64]}, "write: a number is too large"),
     ({"op": ["flush"], "status": 5}, "status is not a string"),
     ({"op": ["flush"], "cache": ["x"]}, "cache is not a string"),
+    ({"op": ["flush"], "status": "0 1 1 0 x"}, "status '0 1 1 0 x' holds no counters"),
+    ({"op": ["flush"], "status": "0 1 1 0 ²"}, "status '0 1 1 0 ²' holds no counters"),
+    ({"op": ["flush"], "status": "0 1 1 0 " + "9" * 21}, "status '0 1 1 0 999"),
+    ({"op": ["x" * 9999]}, "unknown operation ['xxx"),
 ]
 
 
@@ -146,6 +166,7 @@ def test_a_malformed_step_is_refused(tmp_path: Path, line: object, message: str)
     with pytest.raises(VectorError) as caught:
         list(read_traces(path))
     assert str(caught.value).startswith(f"{path}:3: {message}")
+    assert len(str(caught.value)) < len(str(path)) + 150
 
 
 def test_a_step_before_any_header_is_refused(tmp_path: Path) -> None:
@@ -160,6 +181,69 @@ def test_a_file_without_a_trace_is_refused(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(VectorError, match="no trace in it"):
             list(read_traces(path))
+
+
+def test_what_is_nested_as_deep_as_allowed_is_read(tmp_path: Path) -> None:
+    deep = '"x": ' + "[" * 63 + "]" * 63
+    path = written(tmp_path / "v", json.dumps(HEADER)[:-1] + f", {deep}}}", {"op": ["flush"]})
+    assert len(list(read_traces(path))) == 1
+
+
+@pytest.mark.parametrize("kernel", ["6.1.0-rc1", "5.10.46+", "6.12", "7.2.7-mine²"])
+def test_releases_of_built_kernels_are_accepted(tmp_path: Path, kernel: str) -> None:
+    path = written(tmp_path / "v", {**HEADER, "kernel": kernel}, {"op": ["flush"]})
+    assert [trace.kernel for trace in read_traces(path)] == [kernel]
+
+
+def test_a_trace_without_steps_is_refused(tmp_path: Path) -> None:
+    step = {"op": ["flush"]}
+    for number, lines in ((1, [HEADER]), (1, [HEADER, HEADER, step]), (3, [HEADER, step, HEADER])):
+        with pytest.raises(VectorError, match=rf"v:{number}: a trace without steps"):
+            list(read_traces(written(tmp_path / "v", *lines)))
+
+
+def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("writecache_models.vectors.LONGEST_LINE", 1000)
+    (tmp_path / "v.xz").write_bytes(lzma.compress(b"\n" + b" " * 10**6))
+    with pytest.raises(VectorError, match="xz:2: longer than 1000 bytes"):
+        list(read_traces(tmp_path / "v.xz"))
+
+
+def test_xz_streams_follow_one_another_with_padding(tmp_path: Path) -> None:
+    first, second = (lzma.compress(json.dumps(x).encode()) for x in (HEADER, {"op": ["flush"]}))
+    newline = lzma.compress(b"\n")
+    for padding in (b"", bytes(8)):
+        path = tmp_path / "v.xz"
+        path.write_bytes(first + padding + newline + second + padding)
+        assert len(list(read_traces(path))) == 1
+
+
+@pytest.mark.parametrize(
+    "junk", [b"junk", b"\0", bytes(3), bytes(8) + b"x", b"\xfd7zX", b"\xfd7z_Z\0"]
+)
+def test_junk_behind_an_xz_stream_is_refused(tmp_path: Path, junk: bytes) -> None:
+    path = tmp_path / "v.xz"
+    write_traces(path, [TRACE])
+    path.write_bytes(path.read_bytes() + junk)
+    with pytest.raises(VectorError, match="damaged xz file"):
+        list(read_traces(path))
+
+
+def test_an_xz_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "v.xz"
+    write_traces(path, [TRACE])
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(VectorError, match="damaged xz file"):
+            list(read_traces(path))
+
+
+def test_text_that_is_not_utf8_is_refused_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "v"
+    path.write_bytes(json.dumps(HEADER).encode() + b"\n\xff\n")
+    with pytest.raises(VectorError, match=r"v:2: not UTF-8"):
+        list(read_traces(path))
 
 
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
@@ -202,6 +286,46 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_traces(path, failing())
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_an_error_and_a_device_stays_one() -> None:
+    with pytest.raises(VectorError, match="/dev/full: No space left on device"):
+        write_traces(Path("/dev/full"), [TRACE])
+    assert Path("/dev/full").is_char_device()
+    write_traces(Path("/dev/null"), [TRACE])
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_file_that_outgrows_its_limit_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    path.write_text("old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(VectorError, match="File too large"):
+            write_traces(path, [TRACE])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("v.jsonl")
+    write_traces(link, [TRACE])
+    write_traces(link, [TRACE])
+    assert link.is_symlink()
+    assert list(read_traces(tmp_path / "v.jsonl")) == [TRACE]
+
+
+def test_where_a_file_can_be_written_is_known_before(tmp_path: Path) -> None:
+    for fine in (tmp_path / "v", Path("/dev/null")):
+        check_writable(fine)
+    assert list(tmp_path.iterdir()) == []
+    for wrong in (tmp_path, tmp_path / "nowhere" / "v", Path("/proc/v")):
+        with pytest.raises(VectorError, match=str(wrong)):
+            check_writable(wrong)
 
 
 def test_a_failed_replacement_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -226,6 +226,8 @@ def test_a_table_line_has_the_kernels_order() -> None:
         ("6.2", "1.6.0", "1.6.0"),
         ("6.12.116+deb13-amd64", "1.6.0", "1.6.0"),
         ("6.12.117", "1.6.0", "1.6.0-6.12.117"),
+        ("6.12.117+deb13", "1.6.0", "1.6.0-6.12.117"),
+        ("5.10.47+", "1.4.0", "1.4.0"),
         ("6.13.0", "1.6.0", "1.6.0"),
         ("7.2.7", "1.6.0", "1.6.0-7.2"),
         ("8.0-rc1", "1.6.0", "1.6.0-7.2"),
@@ -235,3 +237,9 @@ def test_a_kernel_has_a_profile(release: str, target: str, name: str) -> None:
     profile = profile_for_kernel(release, target)
     assert profile is PROFILES[name]
     assert profile.version == target
+
+
+@pytest.mark.parametrize("release", ["", "next", "6", "6.1²", "6.1.0.5", "6.1x", "٦.1", "9" * 5000])
+def test_a_release_that_names_no_version_has_no_profile(release: str) -> None:
+    with pytest.raises(ValueError, match="does not begin with a kernel's version"):
+        profile_for_kernel(release, "1.6.0")

@@ -1,58 +1,126 @@
-"""All commands, and what their errors become: one line and an exit code.
-
-Exit codes: 0 fine, 1 problems found, 2 usage or input, 3 could not be judged.
-"""
+"""All commands, and what their errors become: one line and an exit code."""
 
 import os
 import sys
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import suppress
+from typing import TextIO
 
 import click
+from click.exceptions import Exit, NoArgsIsHelpError
 
-from writecache_impl.cli.common import FAULTY_INPUT, NOT_JUDGED
 from writecache_impl.cli.conform import conform
+from writecache_impl.cli.exits import (
+    FAULTY_INPUT,
+    FINE,
+    INTERRUPTED,
+    NOT_JUDGED,
+    OUTPUT_CLOSED,
+    exit_code,
+)
 from writecache_impl.cli.kernel import kernel
 from writecache_impl.cli.vectors import vectors
-from writecache_impl.linux import HarnessError, KernelDied, KernelHung, KernelUnavailable
+from writecache_impl.linux import UNUSABLE, KernelUnavailable, one_line
 from writecache_models.vectors import VectorError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="writecache-reference", message="%(version)s")
 def writecache() -> None:
-    """The checked reference of Linux's dm-writecache, and what judges by it."""
+    """The checked reference of Linux's dm-writecache, and what judges by it.
+
+    Exit codes: 0 fine, 1 problems found, 2 usage or input, 3 could not be judged, 130 interrupted,
+    141 the output was closed.
+    """
 
 
 for command in (conform, vectors, kernel):
     writecache.add_command(command)
 
 
-def run() -> None:
-    """Run the command line as a program."""
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line as a program; the exit code."""
+    _prepare_streams()
+    if "_WRITECACHE_COMPLETE" in os.environ:  # a shell asks what may follow
+        writecache.main(list(arguments))
+    code = _run(list(arguments))
+    _end_streams(broken=code == OUTPUT_CLOSED)
+    return exit_code(code, arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command; what it raises becomes a line on standard error."""
     try:
-        code = writecache.main(standalone_mode=False)
-        sys.stdout.flush()
+        with writecache.make_context("writecache", arguments) as context:
+            code = writecache.invoke(context)
+            sys.stdout.flush()
+        return code if isinstance(code, int) else FINE
+    except Exit as ending:
+        return ending.exit_code
+    except NoArgsIsHelpError as error:
+        return _complain(error.format_message(), FAULTY_INPUT, as_it_is=True)
     except click.ClickException as error:
-        error.show()
-        sys.exit(FAULTY_INPUT)
+        return _complain(_usage(error), FAULTY_INPUT)
     except VectorError as error:
-        _complain(error, FAULTY_INPUT)
+        return _complain(error, FAULTY_INPUT)
     except KernelUnavailable as error:
-        _complain(error, NOT_JUDGED)
-    except (KernelDied, KernelHung, HarnessError) as error:
-        _complain(f"the kernel could not be used: {str(error).splitlines()[-1]}", NOT_JUDGED)
+        return _complain(error, NOT_JUDGED)
+    except UNUSABLE as error:
+        return _complain(f"the kernel could not be used: {one_line(error)}", NOT_JUDGED)
+    except BrokenExecutor:
+        return _complain("a judging process was ended from outside", NOT_JUDGED)
     except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted", 130)
+        return _complain("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read the output has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAULTY_INPUT)
+        return OUTPUT_CLOSED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _complain(f"{where}{error.strerror or error}", FAULTY_INPUT)
-    else:
-        sys.exit(code if isinstance(code, int) else 0)
+        return _complain(f"{where}{error.strerror or error}", FAULTY_INPUT)
+    except Exception:
+        # A mistake of this program: no verdict, and to be reported with all that is known.
+        with suppress(OSError):
+            traceback.print_exc()
+        return NOT_JUDGED
 
 
-def _complain(message: object, code: int) -> None:
-    print(f"writecache: {message}", file=sys.stderr)
-    sys.exit(code)
+def _usage(error: click.ClickException) -> str:
+    """A usage error in a line, with the command whose help says more."""
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "writecache"
+    return f"{message} (see {path} --help)"
+
+
+def _complain(message: object, code: int, as_it_is: bool = False) -> int:
+    """Say on standard error why there is no more, in one line."""
+    text = str(message) if as_it_is else f"writecache: {' '.join(str(message).split())}"
+    with suppress(OSError):
+        print(text, file=sys.stderr)
+    return code
+
+
+def _prepare_streams() -> None:
+    """See to it that there are streams, and that any text can be printed to them."""
+    for name in ("stdout", "stderr"):
+        stream: TextIO | None = getattr(sys, name)
+        if stream is None:  # it was closed before we began
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the whole run
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _end_streams(broken: bool) -> None:
+    """Lead what is left in the buffers to nowhere: the interpreter would complain at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if not broken:
+                stream.flush()
+                continue
+        except OSError:
+            pass
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

@@ -1,75 +1,96 @@
-"""What commands share: exit codes, progress, tables."""
+"""What commands share: progress, tables, options."""
 
 import json
+import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn, TypeVar
 
+import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from writecache_models.judge import Report
+from writecache_impl.linux import is_fetched_name
 from writecache_models.vectors import Trace, read_traces
 
-FINE: Final = 0
-PROBLEMS: Final = 1
-FAULTY_INPUT: Final = 2
-NOT_JUDGED: Final = 3
+LONGEST_SEED: Final = 80
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Output(Console):
+    """A console that leaves a closed pipe to whoever runs the command."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Say so: the library would exit with the code that means problems found."""
+        raise BrokenPipeError
 
 
 class Meter:
     """Progress on standard error where that is a terminal, else nothing."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress | None, title: str, total: float | None) -> None:
         self._progress = progress
-        self._task = task
-        self._done = 0
+        if progress is not None:
+            self._task = progress.add_task(title, total=total)
 
     def advance(self, amount: float) -> None:
         """So much more is done."""
-        self._progress.advance(self._task, amount)
+        if self._progress is not None:
+            self._progress.advance(self._task, amount)
 
     def reach(self, amount: float) -> None:
         """So much is done in all."""
-        self._progress.update(self._task, completed=amount)
+        if self._progress is not None:
+            self._progress.update(self._task, completed=amount)
 
 
 @contextmanager
 def meter(title: str, total: float | None, unit: str) -> Iterator[Meter]:
     """Show how far a piece of work is."""
-    console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:.0f} " + unit),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as it:
-        yield Meter(it, it.add_task(title, total=total))
+    if sys.stderr.isatty():
+        with Progress(*columns, console=Output(stderr=True), transient=True) as progress:
+            yield Meter(progress, title, total)
+    else:
+        yield Meter(None, title, total)
+
+
+@contextmanager
+def spinner(title: str) -> Iterator[Callable[[str], None]]:
+    """Show that something is done, and what: a function to say it, as a meter's."""
+    if sys.stderr.isatty():
+        with Output(stderr=True).status(title) as status:
+            yield status.update
+    else:
+        yield lambda _what: None
 
 
 def print_json(value: object) -> None:
     """Print a result as one JSON document."""
-    json.dump(value, sys.stdout, indent=1, ensure_ascii=False)
-    print()
+    print(json.dumps(value, indent=1))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; numbers to the right."""
-    table = Table(title=title, title_justify="left")
+    # As text: what a file says is no markup.
+    table = Table(title=Text(title), title_justify="left")
     rows = [list(row) for row in rows]
     for number, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        # As text: what a file says is no markup.
         table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
     width = None if sys.stdout.isatty() else 120
-    Console(width=width).print(table)
+    Output(width=width).print(table)
 
 
 def traces_in(files: Iterable[Path]) -> Iterator[Trace]:
@@ -78,43 +99,47 @@ def traces_in(files: Iterable[Path]) -> Iterator[Trace]:
         yield from read_traces(file)
 
 
-def percent(part: int, whole: int) -> str:
-    """A share with as many digits as it needs."""
-    return f"{100 * part / whole:.2f} %" if whole else "-"
+class Seconds(click.FloatRange):
+    """A finite time in seconds: the range alone would let `nan` pass."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse it; fails as the library's own types do."""
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no time.", param, ctx)
+        return seconds
 
 
-def describe_divergence(report: Report) -> list[str]:
-    """A divergence in lines: where, what was done, what was seen and what was expected."""
-    divergence = report.divergence
-    if divergence is None:
-        return [f"{report.name}: {report.problem}"] if report.problem else []
-    lines = [
-        f"{report.name}: step {divergence.step}: {json.dumps(divergence.op)}: none of "
-        f"{divergence.schedules} schedules of profile {report.profile} explains it"
-    ]
-    for key, (seen, expected) in divergence.differences().items():
-        lines.append(f"  {key}: seen {seen!r}, expected {expected!r}")
-    return lines
+def _seed(context: click.Context, parameter: click.Parameter, seed: str | None) -> str | None:
+    """A text that decides random traces; it becomes part of their names."""
+    if seed is not None and not (len(seed) <= LONGEST_SEED and seed.isprintable()):
+        problem = f"it is not of up to {LONGEST_SEED} printable characters"
+        raise click.BadParameter(problem, context, parameter)
+    return seed
 
 
-def report_json(report: Report) -> Mapping[str, Any]:
-    """A report's numbers, and its divergence if there is one."""
-    value: dict[str, Any] = {
-        "trace": report.name,
-        "kernel": report.kernel,
-        "profile": report.profile,
-        "steps": report.steps,
-        "non_canonical": len(report.deviations),
-        "panics": report.panics,
-    }
-    if report.divergence is not None:
-        value["divergence"] = {
-            "step": report.divergence.step,
-            "op": report.divergence.op,
-            "seen": report.divergence.seen,
-            "expected": report.divergence.expected,
-            "schedules": report.divergence.schedules,
-        }
-    if report.problem:
-        value["problem"] = report.problem
-    return value
+def seed_option(help_text: str, default: str | None) -> Callable[[Command], Command]:
+    """The option `--seed`."""
+    return click.option(
+        "--seed", callback=_seed, default=default, show_default=True, help=help_text
+    )
+
+
+def check_modules(kernels: Iterable[str], modules: str | None) -> None:
+    """Raise a usage error for modules that no kernel would use."""
+    if modules is not None and all(is_fetched_name(kernel) for kernel in kernels):
+        raise click.UsageError(
+            "--modules is for a kernel given by its path: a fetched one brings its own",
+            click.get_current_context(silent=True),
+        )
+
+
+MODULES = click.option(
+    "--modules",
+    type=click.Path(exists=True, file_okay=False),
+    help="Where the modules of a kernel given by its path are.",
+)

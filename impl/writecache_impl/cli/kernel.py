@@ -1,24 +1,27 @@
 """``writecache kernel``: fetch, list and run real Linux kernels in user mode."""
 
-import json
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..linux.boot import UserModeLinux
-from ..linux.errors import HarnessError, KernelDied, KernelHung, KernelUnavailable
+from ..linux.errors import UNUSABLE, KernelDied, KernelHung, one_line
 from ..linux.fetch import fetch
 from ..linux.private import BootOptions
-from ..linux.suites import SUITES, current, kernels, locate, suite_named
+from ..linux.suites import SUITES, Suite, current, kernels, locate, suite_named
 from ..linux.target import LinuxTarget
+from .common import MODULES, Output, Seconds, check_modules, print_json, spinner
+from .exits import FINE, NOT_JUDGED, PROBLEMS
 
-FINE, PROBLEMS, USAGE, UNJUDGED = 0, 1, 2, 3
 SCRIPT_SECONDS = 3600.0
+MEBIBYTES = click.IntRange(1, 1 << 20)
 
 
 @click.group()
@@ -29,27 +32,41 @@ def kernel() -> None:
 @kernel.command("fetch")
 @click.argument("suites", nargs=-1)
 @click.option("--again", is_flag=True, help="Ask for a newer one even if one is there.")
-def fetch_command(suites: tuple[str, ...], again: bool) -> None:
-    """Fetch the user-mode kernels of SUITES (default: all) into the user's cache directory."""
-    wanted = [suite_named(name) for name in suites] if suites else list(SUITES)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def fetch_command(suites: tuple[str, ...], again: bool, as_json: bool) -> int:
+    """Fetch the user-mode kernels of SUITES (default: all) into the user's cache directory.
+
+    Exit code 3 if one cannot be had.  The JSON array's objects: `suite`, and `kernel` and `target`
+    or `problem`.
+    """
     unknown = [name for name in suites if suite_named(name) is None]
     if unknown:
         known = ", ".join(suite.name for suite in SUITES)
         raise click.UsageError(f"no suite named {unknown[0]!r}; there are {known}")
-    status = FINE
-    with Console(stderr=True).status("fetching") as spinner:
-        for suite in filter(None, wanted):
-            try:
-                image = fetch(suite, again=again, report=spinner.update)
-                spinner.update(f"{suite.name}: first boot")
-                with LinuxTarget(image) as target:
-                    version = target.target_version
-            except (KernelUnavailable, KernelDied, KernelHung, HarnessError) as error:
-                click.echo(f"{suite.name}: {str(error).splitlines()[0]}", err=True)
-                status = UNJUDGED
-                continue
-            click.echo(f"{suite.name}: Linux {image.release}, writecache {version}")
-    sys.exit(status)
+    wanted = [suite for suite in SUITES if suite.name in suites or not suites]
+    results: list[dict[str, Any]] = []
+    with spinner("fetching") as say:
+        for suite in wanted:
+            results.append(_fetch(suite, again, say))
+            if "problem" in results[-1]:
+                click.echo(f"writecache: {suite.name}: {results[-1]['problem']}", err=True)
+            elif not as_json:
+                click.echo("{suite}: Linux {kernel}, writecache {target}".format(**results[-1]))
+    if as_json:
+        print_json(results)
+    return NOT_JUDGED if any("problem" in result for result in results) else FINE
+
+
+def _fetch(suite: Suite, again: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """Fetch a suite's kernel and run it once; what became of it."""
+    try:
+        image = fetch(suite, again=again, report=say)
+        say(f"{suite.name}: first boot")
+        with LinuxTarget(image) as target:
+            version = target.target_version
+    except UNUSABLE as error:
+        return {"suite": suite.name, "problem": one_line(error).removeprefix(f"{suite.name} ")}
+    return {"suite": suite.name, "kernel": image.release, "target": version}
 
 
 def _rows() -> list[dict[str, Any]]:
@@ -78,20 +95,25 @@ def _rows() -> list[dict[str, Any]]:
 
 
 @kernel.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def list_command(as_json: bool) -> None:
-    """List the suites and what has been fetched of them."""
+    """List the suites and what has been fetched of them.
+
+    The JSON array's objects: `suite`, `fetched`, and of what is fetched `current`, `kernel`,
+    `target`, `package`, `path`.
+    """
     rows = _rows()
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        print_json(rows)
         return
     table = Table("suite", "kernel", "writecache", "package", "where", box=None)
     for row in rows:
         cells = [row.get(key) or "-" for key in ("kernel", "target", "package", "path")]
-        table.add_row(row["suite"], *(cells if row["fetched"] else ["not fetched", "-", "-", "-"]))
-    console = Console()
+        cells = cells if row["fetched"] else ["not fetched", "-", "-", "-"]
+        table.add_row(*map(Text, [row["suite"], *cells]))
     # a path is to be copied, so it is never cut
-    console.print(table, soft_wrap=True) if console.is_terminal else Console(width=200).print(table)
+    longest = max(len(str(row.get("path", ""))) for row in rows)
+    Output(width=80 + longest).print(table)
 
 
 def _run(machine: UserModeLinux, command: list[str], seconds: float) -> int:
@@ -99,10 +121,13 @@ def _run(machine: UserModeLinux, command: list[str], seconds: float) -> int:
     machine.receive(machine.options.boot_s)
     machine.console_news()  # what the kernel said while it booted
     machine.send(command)
-    waited = 0.0
-    while not machine.answered(0.1) and waited < seconds:
-        waited += 0.1
+    bound = time.monotonic() + seconds
+    while not (answered := machine.answered(0.1)) and time.monotonic() < bound:
         click.echo(machine.console_news(), nl=False)
+    click.echo(machine.console_news(), nl=False)
+    if not answered:
+        click.echo(f"writecache: the script did not end within {seconds:g} s", err=True)
+        return PROBLEMS
     answer = machine.receive(1.0)
     click.echo(machine.console_news(), nl=False)
     return int(answer["exit"])
@@ -112,11 +137,15 @@ def _run(machine: UserModeLinux, command: list[str], seconds: float) -> int:
 @click.argument("suite")
 @click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("arguments", nargs=-1)
-@click.option("--modules", type=click.Path(exists=True, file_okay=False), help="Its modules.")
+@MODULES
 @click.option("--module", "extra", multiple=True, help="A module to load besides.")
-@click.option("--origin-mib", default=64, show_default=True, help="Size of $ORIGIN.")
-@click.option("--cache-mib", default=16, show_default=True, help="Size of $CACHE.")
-@click.option("--timeout", default=SCRIPT_SECONDS, show_default=True, help="In seconds.")
+@click.option(
+    "--origin-mib", type=MEBIBYTES, default=64, show_default=True, help="Size of $ORIGIN."
+)
+@click.option("--cache-mib", type=MEBIBYTES, default=16, show_default=True, help="Size of $CACHE.")
+@click.option(
+    "--timeout", type=Seconds(0), default=SCRIPT_SECONDS, show_default=True, help="In seconds."
+)
 def run_command(
     suite: str,
     script: Path,
@@ -126,13 +155,14 @@ def run_command(
     origin_mib: int,
     cache_mib: int,
     timeout: float,
-) -> None:
+) -> int:
     """Run SCRIPT (a shell script, or Python if it ends in .py) in a booted kernel.
 
     SUITE is a suite, the version of a fetched kernel, or a user-mode kernel you built. The target
     is loaded; the disks' names are in $ORIGIN and $CACHE; the working directory can be written to.
     Prints the console. The exit status is the script's, 1 if the kernel died, 3 without a kernel.
     """
+    check_modules([suite], modules)
     options = BootOptions(
         entry="shell",
         disk_bytes=origin_mib << 20,
@@ -144,12 +174,8 @@ def run_command(
             copy = machine.private.exchange / script.name
             shutil.copy(script, copy)
             program = sys.executable if script.suffix == ".py" else "/bin/sh"
-            status = _run(machine, [program, str(copy), *arguments], timeout)
-    except KernelUnavailable as error:
-        click.echo(f"writecache: {error}", err=True)
-        sys.exit(UNJUDGED)
+            return _run(machine, [program, str(copy), *arguments], timeout)
     except (KernelDied, KernelHung) as error:
         click.echo(error.console, err=True)
         click.echo(f"writecache: the kernel ended: {error}", err=True)
-        sys.exit(PROBLEMS)
-    sys.exit(status)
+        return PROBLEMS

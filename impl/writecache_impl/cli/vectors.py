@@ -6,29 +6,30 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import click
 
 from writecache_impl.cli.common import (
-    FAULTY_INPUT,
-    FINE,
-    PROBLEMS,
-    describe_divergence,
+    MODULES,
+    check_modules,
     meter,
-    percent,
     print_json,
     print_table,
-    report_json,
+    seed_option,
     traces_in,
 )
+from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
+from writecache_impl.cli.reports import print_reports
 from writecache_impl.judging import Judges
-from writecache_impl.linux import LinuxTarget
+from writecache_impl.linux import UNUSABLE, LinuxTarget, one_line
+from writecache_impl.live import check_release
 from writecache_impl.recording import HungError, record
 from writecache_models.fixtures import shipped_vectors
 from writecache_models.judge import Report, judge, profile_named, with_schedules
-from writecache_models.vectors import Trace, VectorError, write_traces
+from writecache_models.vectors import Trace, VectorError, check_writable, write_traces
 from writecache_models.workloads import FAMILIES, generate
 from writecache_spec.profile import PROFILES
 
@@ -66,11 +67,17 @@ def check(
 ) -> int:
     """Judge vectors by the reference; without FILES those that come with the project.
 
+    The JSON object's keys: `steps`; `seconds`; `divergences`, their number; `traces`, a list with
+    `trace`, `kernel`, `profile`, `steps`, `non_canonical`, `panics`, and where there is one
+    `divergence` (`step`, `op`, `seen`, `expected`, `schedules`) or `problem`.
+
     Example: writecache vectors check tests/vectors/*
     """
     started = time.monotonic()
     chosen = profile_named(profile) if profile else None
     reports: list[Report] = []
+    for file in named_or_shipped(files) if store else ():
+        check_writable(file)
     with Judges(jobs) as judges, meter("judging", None, "steps") as bar:
         for file in named_or_shipped(files):
             judged = list(judges.all(traces_in([file]), chosen, bar.advance))
@@ -80,92 +87,73 @@ def check(
     return print_reports(reports, time.monotonic() - started, as_json)
 
 
-def print_reports(reports: list[Report], seconds: float, as_json: bool) -> int:
-    """Print what was judged; the exit code."""
-    steps = sum(report.steps for report in reports)
-    bad = [report for report in reports if report.divergence]
-    unusable = [report for report in reports if report.problem]
-    if as_json:
-        print_json(
-            {
-                "steps": steps,
-                "seconds": round(seconds, 3),
-                "divergences": len(bad),
-                "traces": [report_json(report) for report in reports],
-            }
-        )
-    else:
-        print_table("Vectors on the reference", SUMMARY_COLUMNS, summary_rows(reports))
-        other = sum(len(report.deviations) for report in reports)
-        print(
-            f"{steps:,} steps in {seconds:.1f} s ({steps / seconds:,.0f} steps/s); "
-            f"{other} ({percent(other, steps)}) needed another than the canonical schedule; "
-            f"{len(bad)} divergences"
-        )
-    for report in [*bad, *unusable]:
-        print("\n".join(describe_divergence(report)), file=sys.stderr)
-    if bad:
-        return PROBLEMS
-    return FAULTY_INPUT if unusable else FINE
-
-
-SUMMARY_COLUMNS = (
-    "kernel",
-    "profile",
-    "traces",
-    "steps",
-    "other schedule",
-    "share",
-    "panics",
-    "divergences",
-)
-
-
-def summary_rows(reports: list[Report]) -> list[list[Any]]:
-    """One row for each kernel, with counts."""
-    rows = []
-    for kernel, profile in sorted({(str(r.kernel), r.profile) for r in reports}):
-        mine = [r for r in reports if (str(r.kernel), r.profile) == (kernel, profile)]
-        steps = sum(r.steps for r in mine)
-        other = sum(len(r.deviations) for r in mine)
-        panics = sum(r.panics for r in mine)
-        divergences = sum(r.divergence is not None for r in mine)
-        counts = [len(mine), steps, other, percent(other, steps), panics, divergences]
-        rows.append([kernel, profile, *counts])
-    return rows
-
-
 @vectors.command("record")
 @click.option("--kernel", required=True, help="Suite, release, or path of a user-mode kernel.")
-@click.option("--modules", help="Where the modules of a kernel given by its path are.")
-@click.option("--seed", default="1", show_default=True, help="Decides the traces.")
-@click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="Traces.")
+@MODULES
+@seed_option("Decides the traces.", "1")
+@click.option(
+    "--count", type=click.IntRange(1, 10**6), default=10, show_default=True, help="Traces."
+)
 @click.option("--family", type=click.Choice(sorted(FAMILIES)), help="Only traces of this kind.")
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def record_command(
-    kernel: str, modules: str | None, seed: str, count: int, family: str | None, output: Path
+    kernel: str,
+    modules: str | None,
+    seed: str,
+    count: int,
+    family: str | None,
+    output: Path,
+    as_json: bool,
 ) -> int:
     """Record random traces of a live kernel.
 
+    Exit code 3 if the kernel could not be used to the end; what was recorded before is written.
+    The JSON object's keys: `file`, null if there is none; `traces` and `steps`, their numbers;
+    `seed`; `problem`, null without one.
+
     Example: writecache vectors record --kernel trixie --seed 99 --count 4 -o v.jsonl.xz
     """
+    check_modules([kernel], modules)
+    check_writable(output)
+    with LinuxTarget(kernel, modules=modules) as target:
+        check_release(target)
+        recorded, problem = _record(target, seed, count, family)
+    if recorded:
+        write_traces(output, [with_schedules(trace, judge(trace)) for trace in recorded])
+    steps = sum(len(trace.steps) for trace in recorded)
+    if as_json:
+        file = str(output) if recorded else None
+        result = {"file": file, "traces": len(recorded), "steps": steps, "seed": seed}
+        print_json({**result, "problem": problem})
+    elif recorded:
+        print(f"{output}: {len(recorded)} traces, {steps:,} steps, seed {seed}")
+    if problem is not None:
+        click.echo(f"writecache: {problem}", err=True)
+    return NOT_JUDGED if problem else FINE
+
+
+def _record(
+    target: LinuxTarget, seed: str, count: int, family: str | None
+) -> tuple[list[Trace], str | None]:
+    """The traces that a seed stands for, and why there are no more."""
     recorded: list[Trace] = []
-    with LinuxTarget(kernel, modules=modules) as target, meter("recording", count, "traces") as bar:
+    with meter("recording", count, "traces") as bar:
         for number in range(count):
             trace = generate(f"{seed}-{number}", family, target.target_version)
             try:
-                recorded.append(record(target, trace))
+                trace = record(target, trace)
             except HungError as hang:
                 click.echo(f"writecache: {hang}; recorded up to there", err=True)
-                recorded.append(hang.trace)
+                trace = hang.trace
+            except UNUSABLE as error:
+                return recorded, one_line(error)
+            if trace.steps:
+                recorded.append(trace)
             bar.advance(1)
-    recorded = [trace for trace in recorded if trace.steps]
-    write_traces(output, [with_schedules(trace, judge(trace)) for trace in recorded])
-    steps = sum(len(trace.steps) for trace in recorded)
-    print(f"{output}: {len(recorded)} traces, {steps:,} steps, seed {seed}")
-    return FINE
+    return recorded, None if recorded else "no trace came to a step that could be recorded"
 
 
 @vectors.command()
@@ -175,9 +163,13 @@ def record_command(
 def show(files: tuple[Path, ...], name: str | None, as_json: bool) -> int:
     """Show what is in vectors, step by step.
 
+    As JSON Lines they are what a vector file holds.
+
     Example: writecache vectors show --trace plain-1-0 v.jsonl.xz
     """
     shown = 0
+    if as_json and isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # what the files are
     for trace in traces_in(named_or_shipped(files)):
         if name is not None and trace.name != name:
             continue
@@ -210,13 +202,15 @@ def coverage(files: tuple[Path, ...], as_json: bool) -> int:
     """Which branches of the specification recorded steps reach, and which they miss.
 
     Exit code 1 if a branch is missed that is not marked as out of a recorder's reach.
+
+    The JSON object's key `modules` has, by module, `branches`, `missed` and `excluded`.
     """
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "coverage.json"
         paths = [str(file) for file in named_or_shipped(files)]
         module = "writecache_models.spec_coverage"
         done = subprocess.run(
-            [sys.executable, "-m", module, str(result), *paths], check=False, text=True,
+            [sys.executable, "-P", "-m", module, str(result), *paths], check=False, text=True,
             capture_output=True,
         )  # fmt: skip
         if done.returncode:

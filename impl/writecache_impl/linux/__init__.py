@@ -2,14 +2,15 @@
 
 from .boot import UserModeLinux
 from .content import content_hash
-from .errors import HarnessError, KernelDied, KernelHung, KernelUnavailable
+from .errors import UNUSABLE, HarnessError, KernelDied, KernelHung, KernelUnavailable, one_line
 from .fetch import fetch
 from .private import BootOptions
-from .suites import SUITES, KernelImage, Suite, kernels, locate
+from .suites import SUITES, KernelImage, Suite, is_fetched_name, kernels, locate
 from .target import LinuxTarget, Session
 
 __all__ = [
     "SUITES",
+    "UNUSABLE",
     "BootOptions",
     "HarnessError",
     "KernelDied",
@@ -22,6 +23,8 @@ __all__ = [
     "UserModeLinux",
     "content_hash",
     "fetch",
+    "is_fetched_name",
     "kernels",
     "locate",
+    "one_line",
 ]

@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -37,16 +37,15 @@ class UserModeLinux:
     def __init__(self, image: KernelImage, options: BootOptions | None = None) -> None:
         self.image = image
         self.options = options or BootOptions()
-        self.private = Private(self.options)
-        self.disks = self.private.disks
         self._rest = b""
         self._batches = 0
         self._console_read = 0
-        try:
-            self._start()
-        except BaseException:
-            self.private.close()
-            raise
+        with ExitStack() as undo:  # what was begun ends if it is not completed
+            self.private = Private(self.options)
+            undo.callback(self.private.close)
+            self.disks = self.private.disks
+            self._start(undo)
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -73,9 +72,11 @@ class UserModeLinux:
             *("seccomp=auto", "random.trust_cpu=on"),
         ]
 
-    def _start(self) -> None:
+    def _start(self, undo: ExitStack) -> None:
         self.line, serial = socket.socketpair()
         self.control, control = socket.socketpair()
+        for end in (self.line, self.control):
+            undo.callback(end.close)
         cpus = sorted(os.sched_getaffinity(0))
         with serial, control, (self.private.work / "console").open("w+b") as console:
             command = self._command(serial.fileno())

@@ -26,6 +26,20 @@ class HarnessError(Exception):
     """The guest's program failed, not the kernel; the message holds its traceback."""
 
 
+UNUSABLE = (KernelUnavailable, KernelDied, KernelHung, HarnessError)
+"""All of them: there is no kernel to go on with."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the line of an error that says most.
+
+    >>> one_line(HarnessError("the guest's program failed:\\nTraceback ...\\nOSError: full\\n"))
+    'OSError: full'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
 def last_words(console: str) -> str:
     """Return the line of a console log that says best why it ended.
 

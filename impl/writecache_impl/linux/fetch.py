@@ -202,6 +202,14 @@ def fetch(suite: Suite, *, again: bool = False, report: Report = _silent) -> Ker
     `again` asks for a newer one; the older stays and can be named by its version. Raises
     KernelUnavailable.
     """
+    try:
+        return _fetch(suite, again, report)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise KernelUnavailable(f"{suite.name} cannot be fetched: {reason}") from error
+
+
+def _fetch(suite: Suite, again: bool, report: Report) -> KernelImage:
     with _locked(suite) as home:
         there = current(suite)
         if there is not None and not again:

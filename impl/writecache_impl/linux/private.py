@@ -86,10 +86,14 @@ class Private:
             "barrier": BARRIER_BYTES,
         }
         self.disks: dict[str, mmap.mmap] = {}
-        for name, size in self.sizes.items():
-            with (self.fast / name).open("w+b") as file:
-                file.truncate(size)
-                self.disks[name] = mmap.mmap(file.fileno(), size)
+        try:
+            for name, size in self.sizes.items():
+                with (self.fast / name).open("w+b") as file:
+                    file.truncate(size)
+                    self.disks[name] = mmap.mmap(file.fileno(), size)
+        except BaseException:
+            self.close()
+            raise
 
     def guest_files(self, modules: Iterable[Path]) -> Path:
         """Write what the guest finds; return the init script."""

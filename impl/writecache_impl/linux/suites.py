@@ -56,7 +56,11 @@ class KernelImage:
         if not index.exists():
             return _modules_of_tree(self.modules_dir, names)
         wanted: dict[Path, None] = {}
-        needs = dict(line.split(":", 1) for line in index.read_text().splitlines() if ":" in line)
+        needs = dict(
+            line.split(":", 1)
+            for line in index.read_text(errors="replace").splitlines()
+            if ":" in line
+        )
         files = {_module_name(file): file for file in needs}
         for name in names:
             file = files.get(name)
@@ -139,6 +143,13 @@ def kernels() -> list[KernelImage]:
     return found
 
 
+def is_fetched_name(name: str) -> bool:
+    """Tell whether a name is that of a suite or a fetched version, which bring their modules."""
+    return suite_named(name) is not None or any(
+        name in (image.release, image.package) for image in kernels()
+    )
+
+
 def locate(name: str | os.PathLike[str], modules: str | None = None) -> KernelImage:
     """Return the kernel of a suite, a fetched version or a file; fetch a suite that is not there.
 
@@ -153,7 +164,7 @@ def locate(name: str | os.PathLike[str], modules: str | None = None) -> KernelIm
     for image in kernels():
         if text in (image.release, image.package):
             return image
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if path.is_file():
         return _built(path.resolve(), modules)
     known = ", ".join(suite.name for suite in SUITES)
@@ -167,7 +178,7 @@ def _built(path: Path, modules: str | None) -> KernelImage:
     if not os.access(path, os.X_OK):
         raise KernelUnavailable(f"{path} cannot be executed")
     if modules is not None:
-        directory: Path | None = Path(modules).expanduser().resolve()
+        directory: Path | None = Path(os.path.expanduser(modules)).resolve()
         if not (directory and directory.is_dir()):
             raise KernelUnavailable(f"{modules} is no directory of modules")
     else:

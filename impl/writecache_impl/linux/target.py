@@ -80,7 +80,11 @@ class LinuxTarget:
         if self._machine is None:
             options = self.options.with_disks_of(disk_bytes)
             machine = UserModeLinux(self.image, options)
-            self._hello = machine.receive(options.boot_s)
+            try:
+                self._hello = machine.receive(options.boot_s)
+            except BaseException:
+                machine.close()
+                raise
             self._machine, self.options = machine, options
             remember_target(self.image, self._hello["target"])
         return self._machine

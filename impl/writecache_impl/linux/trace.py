@@ -97,10 +97,17 @@ def named_start_sectors(table: str) -> frozenset[int]:
 
     >>> sorted(named_start_sectors("s ORIGIN CACHE 4096 2 Start_Sector 016"))
     [16]
+
+    A number may have any number of digits; old kernels keep the low 64 bits, which the last 64
+    digits decide.
+
+    >>> digits = 5000 * "0" + "8", str(2**64 + 16), "1" + 5000 * "0", "0", "8s"
+    >>> [sorted(named_start_sectors(f"start_sector {number}")) for number in digits]
+    [[8], [16], [0], [0], []]
     """
     words = table.split()
     return frozenset(
-        int(number)
+        int(number[-64:]) % 2**64
         for name, number in pairwise(words)
         if name.lower() == "start_sector" and re.fullmatch("[0-9]+", number)
     )

@@ -1,0 +1,102 @@
+"""Observations: an operation on a machine, and what a recorder would have written down of it."""
+
+from typing import Any, Final
+
+from writecache_models.content import Content
+from writecache_models.devices import Devices, content_digest
+from writecache_models.machine import Machine, Outcome
+from writecache_models.vectors import Observation, Op, Trace
+from writecache_spec.profile import Profile, profile_for_kernel
+from writecache_spec.units import SECTOR_SIZE
+
+
+class UnusableStepError(ValueError):
+    """The operation has no place in a trace here: no device, or across its end."""
+
+
+def new_machine(trace: Trace, profile: Profile) -> Machine:
+    """A machine with a trace's devices, before its first step."""
+    return Machine(
+        profile,
+        Devices(
+            Content(trace.cache_sectors * SECTOR_SIZE, trace.cache_image),
+            Content(trace.origin_sectors * SECTOR_SIZE, trace.origin_image),
+        ),
+    )
+
+
+def profile_of(trace: Trace) -> Profile:
+    """The profile of the kernel that recorded a trace."""
+    return profile_for_kernel(trace.kernel or "6.12", trace.target or "1.6.0")
+
+
+def perform(machine: Machine, op: Op, table: str) -> Outcome:
+    """Do one operation; raises UnusableStepError, PanicError or HangError."""
+    name, *arguments = op
+    if name == "open":
+        return machine.open(arguments[0] if arguments else table)
+    if machine.wc is None:
+        raise UnusableStepError(f"{name}: there is no device")
+    if name == "message":
+        return machine.message(tuple(arguments))
+    if name in ("suspend", "resume"):
+        return machine.suspend() if name == "suspend" else machine.resume()
+    if name == "sleep":
+        return machine.sleep(*arguments)
+    if machine.wc.suspended:
+        raise UnusableStepError(f"{name}: the device is suspended, the request would wait")
+    return _request(machine, name, arguments)
+
+
+def _request(machine: Machine, name: str, arguments: list[Any]) -> Outcome:
+    if name == "flush":
+        return machine.flush()
+    sector, n_sectors = arguments[:2]
+    end = len(machine.devices.origin) // SECTOR_SIZE
+    writes_at_end = name != "read" and sector >= end
+    if name != "discard" and sector + n_sectors > end and not writes_at_end:
+        raise UnusableStepError(f"{name}: the request crosses the end of the device")
+    match name:
+        case "read":
+            return machine.read(sector, n_sectors)
+        case "discard":
+            return machine.discard(sector, n_sectors)
+        case _:
+            fua, dsync = name == "write_fua", name == "write_dsync"
+            return machine.write(sector, n_sectors, arguments[2], fua, dsync)
+
+
+def observe(machine: Machine, op: Op, outcome: Outcome, digests: bool = True) -> Observation:
+    """What a recorder would have written down after an operation."""
+    seen: Observation = {"status": machine.status()}
+    if outcome.errno:
+        seen["errno"] = outcome.errno
+    if outcome.message:
+        seen["error"] = outcome.message
+    if op[0] == "open" and not outcome.errno:
+        seen["table"] = machine.table()
+    if op[0] == "read" and outcome.data is not None:
+        seen["read"] = content_digest(outcome.data)
+    if digests:
+        seen["cache"], seen["origin"] = machine.digests()
+    return seen
+
+
+def still_possible(machine: Machine, seen: Observation) -> bool:
+    """Whether a write under way can still end as it was seen to end: counters never go down."""
+    status = machine.status()
+    counters = [int(field) for field in (status or "").split()[4:]]
+    expected = [int(field) for field in (seen.get("status") or "").split()[4:]]
+    return all(a <= b for a, b in zip(counters, expected, strict=False))
+
+
+_COMPARED: Final = ("panic", "hang", "status", "table", "errno", "error", "read")
+
+
+def agrees(expected: Observation, seen: Observation) -> bool:
+    """Whether two observations say the same, as far as the second says anything."""
+    if seen.get("panic") or expected.get("panic"):
+        return bool(seen.get("panic")) == bool(expected.get("panic"))
+    if any(expected.get(key) != seen.get(key) for key in _COMPARED):
+        return False
+    return all(key not in seen or expected.get(key) == seen[key] for key in ("cache", "origin"))

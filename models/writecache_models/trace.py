@@ -1,0 +1,152 @@
+"""Traces: operations on a new pair of devices, each with what was seen once it had settled."""
+
+import base64
+import binascii
+import json
+import reprlib
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+FORMAT: Final = 1
+Op = list[Any]
+"""An operation: its name and its arguments, as in the file."""
+Observation = dict[str, Any]
+"""What was seen after an operation: the keys of a step but `op`."""
+
+OPERATIONS: Final[Mapping[str, tuple[type, ...]]] = {
+    "open": (),
+    "write": (int, int, int),
+    "write_fua": (int, int, int),
+    "write_dsync": (int, int, int),
+    "read": (int, int),
+    "flush": (),
+    "discard": (int, int),
+    "message": (),
+    "suspend": (),
+    "resume": (),
+    "sleep": (int,),
+}
+"""Operations by name, with the types of their arguments."""
+_TAG_LIMIT: Final = 2**64
+LARGEST_DEVICE: Final = 2**23
+"""In sectors: 4 GiB."""
+_LARGEST_IMAGE: Final = 512 * LARGEST_DEVICE
+
+
+class VectorError(ValueError):
+    """A vector file cannot be used; the text says which file, which line and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One trace: what was done to a new pair of devices, and what was seen."""
+
+    name: str
+    kernel: str | None
+    """Release of the kernel that recorded it (`uname -r`)."""
+    target: str | None
+    """The target's version there."""
+    table: str
+    cache_sectors: int
+    origin_sectors: int
+    cache_image: bytes = b""
+    """The first bytes of the device; the rest is zero."""
+    origin_image: bytes = b""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Other keys of the header."""
+    steps: tuple[tuple[Op, Observation], ...] = ()
+
+    @property
+    def ops(self) -> list[Op]:
+        """The operations alone."""
+        return [op for op, _ in self.steps]
+
+    def header(self) -> dict[str, Any]:
+        """The header line's object."""
+        return {
+            "trace": self.name,
+            "format": FORMAT,
+            "kernel": self.kernel,
+            "target": self.target,
+            "table": self.table,
+            "cache_sectors": self.cache_sectors,
+            "origin_sectors": self.origin_sectors,
+            "cache_image": pack_image(self.cache_image),
+            "origin_image": pack_image(self.origin_image),
+            **self.extra,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """The trace as lines of JSON."""
+        yield _dump(self.header())
+        for op, observation in self.steps:
+            yield _dump({"op": op, **observation})
+
+
+def _dump(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+
+
+def pack_image(content: bytes) -> str | None:
+    """Encode a device's first bytes for a header; trailing zeros are left out.
+
+    >>> unpack_image(pack_image(bytes([1, 2, 0, 0])))
+    b'\\x01\\x02'
+    """
+    content = content.rstrip(b"\0")
+    return base64.b64encode(zlib.compress(content, 9)).decode() if content else None
+
+
+def unpack_image(text: str | None, largest: int = _LARGEST_IMAGE) -> bytes:
+    """Decode an image of a header of at most `largest` bytes; raises ValueError."""
+    if text is None:
+        return b""
+    try:
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(base64.b64decode(text, validate=True), largest + 1)
+        if len(content) > largest:
+            raise ValueError("longer than the device")
+        if not unpacker.eof:
+            raise ValueError("not a whole zlib stream")
+        return content
+    except (binascii.Error, zlib.error) as error:
+        raise ValueError(f"not a base64 of zlib: {error}") from error
+
+
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: cut where it is long.
+
+    >>> shown(["erase", 1]), len(shown("x" * 1000))
+    ("['erase', 1]", 60)
+    """
+    return _SHORT.repr(value)
+
+
+def op_problem(op: object) -> str | None:
+    """What is wrong with an operation, None if nothing is.
+
+    >>> op_problem(["write", 0, 8, 1]), op_problem(["write", 0, -8, 1])
+    (None, 'write: its numbers must not be negative, a count not zero')
+    """
+    named = isinstance(op, list) and bool(op) and isinstance(op[0], str)
+    if not isinstance(op, list) or not named or op[0] not in OPERATIONS:
+        return f"unknown operation {shown(op)}"
+    name, *arguments = op
+    if name == "open":
+        fine = len(arguments) <= 1 and all(isinstance(word, str) for word in arguments)
+        return None if fine else "open takes at most one table"
+    if name == "message":
+        fine = bool(arguments) and all(isinstance(word, str) for word in arguments)
+        return None if fine else "message takes words"
+    types = OPERATIONS[name]
+    if len(arguments) != len(types) or any(type(value) is not int for value in arguments):
+        return f"{name} takes {len(types)} whole numbers"
+    if any(value < 0 for value in arguments) or (len(arguments) > 1 and not arguments[1]):
+        return f"{name}: its numbers must not be negative, a count not zero"
+    return f"{name}: a number is too large" if max(arguments, default=0) >= _TAG_LIMIT else None
