@@ -1,5 +1,6 @@
 """Crafted cache images: metadata as a crash, a bug or a soldering iron may have left it."""
 
+from collections.abc import Iterable
 from random import Random
 from typing import NamedTuple
 
@@ -62,6 +63,13 @@ def crafted_cache(random: Random, geometry: Geometry, damage: str) -> bytes:
     metadata = encode_superblock(superblock) + encode_entries(entries)
     data = random.randbytes(geometry.size.metadata_size - len(metadata) + n_blocks * 16)
     return bytes(bytes_of(geometry.start_sector)) + metadata + data
+
+
+def image_of(superblock: Superblock, entries: Iterable[tuple[int, int]]) -> bytes:
+    """Metadata that holds these entries (original sector, sequence count), then free ones."""
+    metadata = [MemoryEntry(Sector(sector), SequenceCount(count)) for sector, count in entries]
+    free = [_FREE] * (min(superblock.n_blocks, 64) - len(metadata))
+    return encode_superblock(superblock) + encode_entries([*metadata, *free])
 
 
 def _entry(random: Random, geometry: Geometry, seq_count: int, damage: str) -> MemoryEntry:

@@ -12,7 +12,7 @@ whether the request goes on first.  Which of several copies ends first is a choi
 block is free (the first block to be freed is the next to be taken), or where two write one place.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 from itertools import pairwise
 from typing import NamedTuple
@@ -133,6 +133,8 @@ class Kernel:
         """What to choose, in the order in which choices come; beyond its end: 0."""
         self.alternatives: list[int] = []
         """How many ways there were at each choice so far."""
+        self.copies_held = False
+        """Whether what settles leaves copies under way: a slow origin."""
         self.death: PanicError | None = None
         """What killed it."""
         self._queue: list[Work] = []
@@ -151,6 +153,7 @@ class Kernel:
         self._queue, self._timers = list(other._queue), dict(other._timers)
         self._passes = [list(copies) for copies in other._passes]
         self._ending = list(other._ending)
+        self.copies_held = other.copies_held
 
     def same_as(self, other: "Kernel") -> bool:
         """Whether two kernels will do the same from now on."""
@@ -165,8 +168,9 @@ class Kernel:
         )
 
     def settle(self) -> None:
-        """Run everything that is left to do but timers."""
-        while self.run_one():
+        """Run everything that is left to do but timers, and but copies where they are held."""
+        held = (Kind.COPY,) if self.copies_held else ()
+        while self.run_one(held):
             pass
 
     def pending(self) -> bool:
@@ -218,9 +222,10 @@ class Kernel:
         begun.sort(key=lambda copy: copy.origin_sector + copy.n_sectors <= end)
         return [*self._ending, *begun]
 
-    def run_one(self) -> bool:
+    def run_one(self, held: Collection[Kind] = ()) -> bool:
         """Let one thing happen, canonically the first; False where nothing can."""
-        actions = self.actions() if self.pending() else []
+        found = self.actions() if self.pending() else []
+        actions = [action for action in found if action.kind not in held]
         if len(actions) > 1:
             chosen = actions[self.choose(len(actions))]
             actions = [chosen, *(action for action in actions if action != chosen)]

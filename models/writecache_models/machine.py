@@ -20,7 +20,6 @@ from writecache_spec.construct import construct, start_sector_of
 from writecache_spec.effects import AwaitWorkQueue, Effect, Remap, WriteMetadata
 from writecache_spec.events import (
     Bio,
-    BioPrivate,
     EndIo,
     FlushMessageEnd,
     Map,
@@ -106,6 +105,10 @@ class Machine(Kernel):
             return Outcome(*construction.result)
         if self.wc is not None and not self.wc.suspended:
             self.suspend()
+        if sectors_of(len(self.devices.origin)) % construction.result.config.block_sectors:
+            # device-mapper's own check, when it takes the new table: its end is no multiple of its
+            # logical blocks.  The device stays suspended.
+            return Outcome("EINVAL")
         self._timers.clear()
         self.wc = construction.result
         return self.resume()
@@ -321,8 +324,7 @@ class Machine(Kernel):
 
     def _end(self, remap: Remap) -> None:
         """Tell the target that a device has done what a piece asked of it."""
-        if remap.private is not BioPrivate.NONE:
-            self._step(EndIo(remap.bio, remap.private, now=self.now))
+        self._step(EndIo(remap.bio, remap.private, now=self.now))
 
     def _refuse_misaligned(self, sector: int, n_sectors: int) -> Outcome:
         """The target's blocks are the device's logical blocks."""

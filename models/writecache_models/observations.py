@@ -5,7 +5,7 @@ from typing import Any, Final
 from writecache_models.content import Content
 from writecache_models.devices import Devices, content_digest
 from writecache_models.machine import Machine, Outcome
-from writecache_models.vectors import Observation, Op, Trace
+from writecache_models.trace import BEGIN, Observation, Op, Trace
 from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE
 
@@ -32,6 +32,16 @@ def profile_of(trace: Trace) -> Profile:
 
 def perform(machine: Machine, op: Op, table: str) -> Outcome:
     """Do one operation; raises UnusableStepError, PanicError or HangError."""
+    if op[0] == BEGIN:
+        machine.copies_held = True
+        return _perform(machine, op[1:], table)
+    outcome = _perform(machine, op, table)
+    machine.copies_held = False
+    machine.settle()
+    return outcome
+
+
+def _perform(machine: Machine, op: Op, table: str) -> Outcome:
     name, *arguments = op
     if name == "open":
         return machine.open(arguments[0] if arguments else table)
@@ -68,7 +78,10 @@ def _request(machine: Machine, name: str, arguments: list[Any]) -> Outcome:
 
 def observe(machine: Machine, op: Op, outcome: Outcome, digests: bool = True) -> Observation:
     """What a recorder would have written down after an operation."""
-    seen: Observation = {"status": machine.status()}
+    begun = op[0] == BEGIN
+    if begun:
+        op = op[1:]
+    seen: Observation = {} if begun else {"status": machine.status()}
     if outcome.errno:
         seen["errno"] = outcome.errno
     if outcome.message:
@@ -77,7 +90,7 @@ def observe(machine: Machine, op: Op, outcome: Outcome, digests: bool = True) ->
         seen["table"] = machine.table()
     if op[0] == "read" and outcome.data is not None:
         seen["read"] = content_digest(outcome.data)
-    if digests:
+    if digests and not begun:
         seen["cache"], seen["origin"] = machine.digests()
     return seen
 

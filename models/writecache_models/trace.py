@@ -29,6 +29,12 @@ OPERATIONS: Final[Mapping[str, tuple[type, ...]]] = {
     "sleep": (int,),
 }
 """Operations by name, with the types of their arguments."""
+BEGIN: Final = "begin"
+"""Before an operation: what it sets in motion is not waited for.
+
+All of it runs but the ends of copies: the header's `origin_delay`, in milliseconds, keeps writes of
+the origin under way for that long.  Such a step shows nothing but what the operation returned; the
+next one begins at once."""
 _TAG_LIMIT: Final = 2**64
 LARGEST_DEVICE: Final = 2**23
 """In sectors: 4 GiB."""
@@ -134,6 +140,8 @@ def op_problem(op: object) -> str | None:
     >>> op_problem(["write", 0, 8, 1]), op_problem(["write", 0, -8, 1])
     (None, 'write: its numbers must not be negative, a count not zero')
     """
+    if isinstance(op, list) and op[:1] == [BEGIN] and op[1:2] not in ([BEGIN], ["sleep"]):
+        return op_problem(op[1:])
     named = isinstance(op, list) and bool(op) and isinstance(op[0], str)
     if not isinstance(op, list) or not named or op[0] not in OPERATIONS:
         return f"unknown operation {shown(op)}"

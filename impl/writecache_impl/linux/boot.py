@@ -59,7 +59,7 @@ class UserModeLinux:
         self.close()
 
     def _command(self, serial: int) -> list[str]:
-        wanted = ("dm-mod", "dm-writecache", *self.options.extra_modules)
+        wanted = ("dm-mod", "dm-writecache", "dm-delay", *self.options.extra_modules)
         init = self.private.guest_files(self.image.modules(wanted))
         fast = self.private.fast
         return [

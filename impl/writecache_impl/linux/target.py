@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from .boot import UserModeLinux
 from .content import SECTOR_BYTES, ContentHash
-from .errors import KernelDied, KernelHung
+from .errors import KernelDied, KernelHung, KernelUnavailable
 from .private import BootOptions
 from .suites import KernelImage, locate, remember_target
 from .trace import Op, Step, TraceHeader, check_op, named_start_sectors
@@ -54,7 +54,7 @@ class LinuxTarget:
         self.console = ""
         """What the last kernel that died or hung left on its console."""
         self._machine: UserModeLinux | None = None
-        self._hello: dict[str, str] = {}
+        self._hello: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -97,13 +97,13 @@ class LinuxTarget:
     def kernel_version(self) -> str:
         """The kernel's release, as it says itself."""
         self.machine()
-        return self._hello["kernel"]
+        return str(self._hello["kernel"])
 
     @property
     def target_version(self) -> str:
         """The version of the writecache target, as the kernel says itself."""
         self.machine()
-        return self._hello["target"]
+        return str(self._hello["target"])
 
     def header(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """Return a trace's header with who recorded it filled in."""
@@ -123,7 +123,10 @@ class LinuxTarget:
         size = max(parsed.cache_sectors, parsed.origin_sectors) * SECTOR_BYTES
         for last_attempt in (False, True):
             machine = self.machine(size)
-            machine.send(["reset", parsed.table, parsed.cache_sectors, parsed.origin_sectors])
+            if parsed.origin_delay and not self._hello["delays"]:
+                raise KernelUnavailable("this kernel has no target delay (dm-delay)")
+            sizes = parsed.cache_sectors, parsed.origin_sectors
+            machine.send(["reset", parsed.table, *sizes, parsed.origin_delay])
             try:
                 machine.receive(RESET_SECONDS)
                 break
@@ -233,6 +236,8 @@ class Session:
             )
         if op[0] == "open":
             self.start_sectors |= named_start_sectors(op[1] if len(op) > 1 else self.parsed.table)
+        if op[0] == "begin":
+            return seen
         for name, content in self.contents.items():
             seen[name] = content.digest(self.start_sectors)
         if self.target.columns is None:

@@ -24,6 +24,7 @@ NUMBERS = {
     "resume": 0,
     "sleep": 1,
 }
+LONGEST_DELAY = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class TraceHeader:
     origin_sectors: int
     cache_image: bytes = b""
     origin_image: bytes = b""
+    origin_delay: int = 0
+    """Milliseconds that each write of the origin takes longer."""
 
     @classmethod
     def parse(cls, header: Mapping[str, Any]) -> "TraceHeader":
@@ -48,6 +51,7 @@ class TraceHeader:
             **sizes,
             cache_image=_image(header, "cache_image", sizes["cache_sectors"]),
             origin_image=_image(header, "origin_image", sizes["origin_sectors"]),
+            origin_delay=_delay(header),
         )
 
 
@@ -55,6 +59,13 @@ def _sectors(header: Mapping[str, Any], key: str) -> int:
     value = header.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"a trace's header needs the key {key!r}, a positive number")
+    return value
+
+
+def _delay(header: Mapping[str, Any]) -> int:
+    value = header.get("origin_delay", 0)
+    if type(value) is not int or not 0 <= value <= LONGEST_DELAY:
+        raise ValueError(f"origin_delay is a whole number from 0 to {LONGEST_DELAY}")
     return value
 
 
@@ -74,9 +85,10 @@ def _image(header: Mapping[str, Any], key: str, sectors: int) -> bytes:
 
 def check_op(op: Op) -> None:
     """Refuse an operation that has no meaning here; ValueError says why."""
-    if not op or not isinstance(op[0], str):
+    begun = bool(op) and op[0] == "begin"
+    kind, *arguments = op[1:] if begun else op or [None]
+    if not isinstance(kind, str) or (begun and kind == "sleep"):
         raise ValueError(f"not an operation: {op!r}")
-    kind, *arguments = op
     if kind == "write_fua":
         raise ValueError("user-mode Linux cannot be asked for write_fua from user space")
     if kind in ("open", "message"):

@@ -4,7 +4,7 @@ from random import Random
 from typing import Final
 
 from writecache_models.images import Geometry
-from writecache_models.vectors import Op
+from writecache_models.trace import Op
 
 QUIET: Final = ("autocommit_time", "3600000")
 """Options that keep a timer out of the way."""
@@ -20,7 +20,10 @@ class Author:
         self.geometry = geometry
         self.has_pause = has_pause
         self.ops: list[Op] = []
-        self.suspended = False
+        self.image = b""
+        """What the cache device holds at first."""
+        self.extra: dict[str, int] = {}
+        """Other keys of the trace's header."""
         self._tag = random.randrange(1, 1000) * 1000
         self._hot = [self._place() for _ in range(random.choice((2, 4, 8)))]
 
@@ -38,11 +41,16 @@ class Author:
         count = self.random.choice((1, 1, self.random.randint(1, longest), longest))
         return place * block_sectors, count * block_sectors
 
+    def new_tag(self) -> int:
+        """A tag that no write of the trace has had."""
+        self._tag += 1
+        return self._tag
+
     def write(self, longest: int = 1) -> None:
         """Append a write, now and then one with RWF_DSYNC."""
-        self.new_tag()
+        tag = self.new_tag()
         name = "write_dsync" if self.random.random() < 0.04 else "write"
-        self.ops.append([name, *self.range(longest), self._tag])
+        self.ops.append([name, *self.range(longest), tag])
 
     def read(self, longest: int = 4) -> None:
         """Append a read."""
@@ -81,13 +89,3 @@ class Author:
                     self.do("flush")
                 case _:
                     self.discard()
-
-
-def _geometry(random: Random, tiny: bool = False) -> Geometry:
-    block_size = random.choice((512, 1024, 2048, 4096, 4096, 4096))
-    n_blocks = random.choice((2, 3, 4, 6, 8)) if tiny else random.choice((8, 16, 31, 63, 100))
-    sectors = block_size // 512
-    metadata = -(-(64 + 16 * n_blocks) // block_size) * sectors
-    cache_sectors = (n_blocks * sectors + metadata + 7) // 8 * 8
-    origin_sectors = max(16, random.choice((12, 24, 64)) * sectors)
-    return Geometry(block_size, cache_sectors, origin_sectors)

@@ -4,6 +4,7 @@ from writecache_models.workloads.author import Author
 
 
 def crafted(author: Author) -> str:
+    """All that a client does, on metadata that may be damaged."""
     author.do("open")
     for _ in range(3):
         author.read(8)

@@ -4,18 +4,21 @@ from writecache_models.workloads.author import LARGEST_REQUEST, Author
 
 
 def plain(author: Author) -> str:
+    """Single blocks."""
     author.do("open")
     author.mixed(60)
     return author.table()
 
 
 def requests(author: Author) -> str:
+    """Requests of many blocks."""
     author.do("open")
     author.mixed(60, longest=author.random.choice((3, 8, 40)))
     return author.table()
 
 
 def watermarks(author: Author) -> str:
+    """Writes, at all kinds of watermarks."""
     high = author.random.choice((0, 20, 50, 80, 99, 100))
     low = author.random.choice((0, high // 2, high))
     author.do("open")
@@ -32,12 +35,14 @@ def watermarks(author: Author) -> str:
 
 
 def autocommit(author: Author) -> str:
+    """Commits by count."""
     author.do("open")
     author.mixed(70, longest=author.random.choice((1, 3)))
     return author.table("autocommit_blocks", str(author.random.choice((0, 1, 2, 3, 7))))
 
 
 def messages(author: Author) -> str:
+    """Messages, good and bad, also while suspended."""
     author.do("open")
     good = ("flush", "FLUSH", "flush_on_suspend", "clear_stats", "cleaner")
     bad = (("flush", "now"), ("nonsense",), ("cleaner", "1"), ("flush_on_suspend", "x"), ("Clear",))
@@ -58,6 +63,7 @@ def messages(author: Author) -> str:
 
 
 def suspends(author: Author) -> str:
+    """Suspends and resumes, also twice."""
     author.do("open")
     for _ in range(9):
         author.mixed(author.random.randint(1, 6), longest=4)
@@ -79,11 +85,11 @@ def sweep(author: Author) -> str:
     sectors = author.geometry.origin_sectors
     chunk = min(LARGEST_REQUEST, sectors)
     for _ in range(10):
-        author.new_tag()
+        tag = author.new_tag()
         draw = author.random.random()
         first = author.random.randrange(0, sectors - chunk + 1, author.geometry.block_sectors)
         if draw < 0.5:
-            author.do("write", first, chunk, author._tag)
+            author.do("write", first, chunk, tag)
         elif draw < 0.6:
             author.do("discard", first, chunk)
         elif draw < 0.7:
@@ -97,6 +103,7 @@ def sweep(author: Author) -> str:
 
 
 def metadata_only(author: Author) -> str:
+    """A cache for metadata only, and then for everything."""
     author.do("open")
     author.mixed(20, longest=4)
     author.do("open", author.table())

@@ -4,6 +4,7 @@ from writecache_models.workloads.author import Author
 
 
 def reloads(author: Author) -> str:
+    """Tables in the place of others."""
     author.do("open")
     for _ in range(7):
         author.mixed(author.random.randint(1, 8), longest=4)
@@ -103,6 +104,7 @@ def malformed(author: Author) -> list[str]:
 
 
 def tables(author: Author) -> str:
+    """Tables that are refused, or look as if they should be."""
     for _ in range(author.random.choice((0, 6))):
         author.do("open", author.random.choice(malformed(author)))
         author.do("resume")

@@ -28,6 +28,7 @@ from .devicemapper import DeviceMapper
 QUIET_LOOKS = 2
 UNDER_WRITEBACK_LOOKS = 200
 LOOKS_PER_CLOCK = 32
+PAUSE_SECONDS = 0.01
 IN_FLIGHT_FIELD = 11
 
 
@@ -37,16 +38,20 @@ class Disk:
     def __init__(self, mapper: DeviceMapper, name: bytes, ubd: str) -> None:
         self.mapper, self.name, self.ubd = mapper, name, ubd
         self.dev = mapper.create(name)[1]
-        self.sectors = 0
+        self.sectors = self.delay = 0
 
-    def resize(self, sectors: int) -> None:
-        """Become the first `sectors` sectors of the ubd disk."""
-        if sectors == self.sectors:
+    def become(self, sectors: int, delay: int = 0) -> None:
+        """Become the first `sectors` sectors of the ubd disk; writes take `delay` ms longer."""
+        if (sectors, delay) == (self.sectors, self.delay):
             return
-        self.mapper.load(self.name, sectors, b"linear", f"{self.ubd} 0")
+        place = f"{self.ubd} 0"
+        if delay:
+            self.mapper.load(self.name, sectors, b"delay", f"{place} 0 {place} {delay}")
+        else:
+            self.mapper.load(self.name, sectors, b"linear", place)
         self.mapper.suspend(self.name)
         self.mapper.resume(self.name)
-        self.sectors = sectors
+        self.sectors, self.delay = sectors, delay
 
 
 def nothing_in_flight(diskstats: bytes) -> bool:
@@ -81,6 +86,8 @@ class Settling:
         self.page.write(bytes(mmap.PAGESIZE))
         self.loadavg = os.open("/proc/loadavg", os.O_RDONLY)
         self.diskstats = os.open("/proc/diskstats", os.O_RDONLY)
+        self.patience = 0.0
+        """Seconds for which all must stay as it is: what a delay holds back is not in flight."""
 
     def _alone(self) -> bool:
         return os.pread(self.loadavg, 64, 0).split()[3].startswith(b"1/")
@@ -90,6 +97,7 @@ class Settling:
         before: tuple[str | None, bytes] | None = None
         agreed = looks = 0
         bound = 0.0
+        patient_until = self.patience and time.monotonic() + self.patience
         while True:
             if before is None or nothing_in_flight(before[1]):
                 os.sched_yield()
@@ -98,6 +106,12 @@ class Settling:
             alone = before is not None and self._alone()
             now = (status(), os.pread(self.diskstats, 4096, 0))
             quiet = alone and now == before and nothing_in_flight(now[1])
+            if self.patience:
+                if not quiet:
+                    patient_until = time.monotonic() + self.patience
+                elif time.monotonic() < patient_until:
+                    quiet = False
+                    time.sleep(PAUSE_SECONDS)
             agreed = agreed + 1 if quiet else 0
             before = now
             wanted = UNDER_WRITEBACK_LOOKS if under_writeback(now[0]) else QUIET_LOOKS - 1

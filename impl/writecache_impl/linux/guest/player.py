@@ -24,6 +24,7 @@ from .kernel import KernelLog, errno_name
 NAME = b"writecache"
 SECTOR = 512
 BLKDISCARD = 0x1277
+BEGUN_SECONDS = 0.03
 MASK_64 = (1 << 64) - 1
 Step = dict[str, Any]
 
@@ -64,28 +65,32 @@ class Player:
         self.buffer.write(bytes(size))
         self.view = memoryview(self.buffer)
 
-    def reset(self, table: str, cache_sectors: int, origin_sectors: int) -> None:
-        """Remove the device and give the disks new sizes; `table` is the one to open with."""
+    def reset(self, table: str, cache_sectors: int, origin_sectors: int, origin_delay: int) -> None:
+        """Remove the device and give the disks new sizes; `table` is the one to open with.
+
+        Writes of the origin take `origin_delay` milliseconds longer.
+        """
         self._close()
         if self.exists:
             self.mapper.remove(NAME)
         self.exists = self.suspended = False
         self.table = table
-        self.cache.resize(cache_sectors)
-        self.origin.resize(origin_sectors)
+        self.cache.become(cache_sectors)
+        self.origin.become(origin_sectors, origin_delay)
+        self.settling.patience = 1.5 * origin_delay / 1000
 
     def play(self, op: Sequence[Any]) -> Step | None:
         """Play one operation, settle, describe; None for one that has no device to act on."""
-        kind = op[0]
+        begun = op[0] == "begin"
+        kind, *arguments = op[1:] if begun else op
         needs_running = kind in ("write", "write_dsync", "read", "flush", "discard")
         absent = kind != "open" and not self.exists
         if absent or (needs_running and self.suspended):  # suspended, it would wait for ever
             return None
-        step: Step = {"op": list(op), "status": None}
         seen: Step = {}
         self._first(self.exclusive)
         try:
-            getattr(self, "op_" + kind)(seen, *op[1:])
+            getattr(self, "op_" + kind)(seen, *arguments)
         except OSError as error:
             seen["errno"] = errno_name(error.errno or 0)
         self._first(False)
@@ -93,7 +98,11 @@ class Player:
             text = self.log.constructor_error()
             if text is not None:
                 seen["error"] = text
-        step["status"], settled = self.settling.wait(self._status, self.settle_s)
+        if begun:  # what is slow goes on, all else has the time to run
+            time.sleep(BEGUN_SECONDS)
+            return {"op": list(op), **seen}
+        status, settled = self.settling.wait(self._status, self.settle_s)
+        step: Step = {"op": list(op), "status": status}
         if kind == "open" and "errno" not in seen:
             step["table"] = self._table()
         step.update(seen)

@@ -64,6 +64,7 @@ class Guest:
         self.version = mapper.target_version(NAME)
         if self.version is None:
             raise RuntimeError(f"this kernel has no target {NAME.decode()}")
+        self.delays = mapper.target_version(b"delay") is not None
         origin = Disk(mapper, b"origin", ORIGIN_UBD)
         cache = Disk(mapper, b"cache", CACHE_UBD)
         barrier = f"{nodes}/barrier"
@@ -74,7 +75,7 @@ class Guest:
 
     def hello(self) -> Step:
         """Say who answers."""
-        return {"kernel": os.uname().release, "target": self.version}
+        return {"kernel": os.uname().release, "target": self.version, "delays": self.delays}
 
     def play(self, ops: list[list[Any]], lockstep: bool) -> None:
         """Play operations; in lockstep the host looks at the disks after each of them."""
@@ -86,8 +87,8 @@ class Guest:
     def answer(self, request: list[Any]) -> None:
         """Answer one request."""
         match request:
-            case ["reset", table, cache_sectors, origin_sectors]:
-                self.player.reset(table, cache_sectors, origin_sectors)
+            case ["reset", table, cache_sectors, origin_sectors, origin_delay]:
+                self.player.reset(table, cache_sectors, origin_sectors, origin_delay)
                 self.line.send({"ready": True})
             case ["play", lockstep, ops]:
                 self.play(ops, lockstep)
