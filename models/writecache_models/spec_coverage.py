@@ -1,18 +1,20 @@
 """Which branches of the specification recorded traces reach.
 
 Run as a program, `python -m writecache_models.spec_coverage RESULT FILE...`: measuring must begin
-before the specification is imported.  A line marked `# unrecorded: reason` is out of a recorder's
-reach: an I/O error nobody injects, a death that no trace is known to lead to.
+before the specification is imported.  What no recorder can reach is listed, with the reason, in
+`unrecorded`; an entry there that is reached after all, or describes no line, is *stale*.
 """
 
 import json
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-MARK = r"#\s*unrecorded:"
+Branch = tuple[int, int]
+"""Line numbers: where a branch leaves, where it leads; negative: out of a function."""
 
 
 def main(result: Path, files: list[Path]) -> None:
@@ -24,7 +26,6 @@ def main(result: Path, files: list[Path]) -> None:
     package = find_spec("writecache_spec")
     source = list((package and package.submodule_search_locations) or [])
     measured = Coverage(data_file=None, branch=True, source=source, config_file=False)
-    measured.exclude(MARK)
     measured.start()
     from writecache_models.judge import judge
     from writecache_models.vectors import VectorError, read_traces
@@ -40,22 +41,54 @@ def main(result: Path, files: list[Path]) -> None:
     with tempfile.NamedTemporaryFile(suffix=".json") as scratch:
         measured.json_report(outfile=scratch.name)
         report = json.loads(Path(scratch.name).read_text())
-    modules = {Path(name).stem: _summary(one) for name, one in report["files"].items()}
-    result.write_text(json.dumps({"modules": modules}))
+    result.write_text(json.dumps({"modules": summarize(report["files"])}))
 
 
-def _summary(one: dict[str, Any]) -> dict[str, Any]:
-    """One module: branches and lines count alike, each once."""
-    branches = [*one["executed_branches"], *one["missing_branches"]]
-    missed = [f"line {begin} to {end}" for begin, end in one["missing_branches"]]
-    jumped_over = {end for _, end in one["missing_branches"]}
-    missed += [f"line {line}" for line in one["missing_lines"] if line not in jumped_over]
-    lines = [*one["executed_lines"], *one["missing_lines"]]
+def summarize(files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What coverage.py reports of each file, as what counts by module."""
+    from writecache_models.unrecorded import NO_KERNEL, UNRECORDED
+
     return {
-        "branches": len(branches) + len(lines),
-        "missed": missed,
-        "excluded": len(one["excluded_lines"]),
+        Path(name).stem: _summary(
+            one, Path(name).read_text().splitlines(), UNRECORDED.get(Path(name).stem, {})
+        )
+        for name, one in files.items()
+        if Path(name).stem not in NO_KERNEL
     }
+
+
+def _summary(
+    one: Mapping[str, Any], lines: list[str], unrecorded: Mapping[str, str]
+) -> dict[str, Any]:
+    """One module: branches, and lines, count alike, each once."""
+
+    def text(number: int) -> str:
+        return lines[number - 1].strip() if number > 0 else "exit"
+
+    found = dict(_missed(one))
+    named = {place: f"{text(begin)} -> {text(end)}" for place, (begin, end) in found.items()}
+    excused = {place: unrecorded[name] for place, name in named.items() if name in unrecorded}
+    counted = ("executed_branches", "missing_branches", "executed_lines", "missing_lines")
+    return {
+        "branches": sum(len(one[key]) for key in counted),
+        "missed": [f"{place}: {name}" for place, name in named.items() if place not in excused],
+        "unrecorded": [f"{place}: {named[place]}: {reason}" for place, reason in excused.items()],
+        "stale": [name for name in unrecorded if name not in named.values()],
+    }
+
+
+def _missed(one: Mapping[str, Any]) -> Iterator[tuple[str, Branch]]:
+    """Branches not taken, and lines not reached that no such branch leads to."""
+    entered = {end for _, end in one["missing_branches"]}
+    for begin, end in one["missing_branches"]:
+        yield f"line {begin} to {end if end > 0 else 'exit'}", (begin, end)
+    missing = set(one["missing_lines"])
+    explained = False
+    for line in range(1, max(missing, default=0) + 1):
+        # What follows in a block that was not entered was not reached either.
+        explained = line not in set(one["executed_lines"]) and (explained or line in entered)
+        if line in missing and not explained:
+            yield f"line {line}", (line, line)
 
 
 if __name__ == "__main__":

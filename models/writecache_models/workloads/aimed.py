@@ -8,6 +8,9 @@ from writecache_spec.units import U64, U64_MAX
 AT_ONCE = ("high_watermark", "0", "low_watermark", "0")
 """Options with which whatever is written is written back at once."""
 
+WHEN_FULL = ("high_watermark", "100", "low_watermark", "0")
+"""Options with which everything is written back once no block is free."""
+
 
 def claims(author: Author) -> str:
     """Superblocks one behind the other, each claiming another number of blocks."""
@@ -101,14 +104,15 @@ def _ruined(author: Author) -> None:
 def late_autocommit(author: Author) -> str:
     """A timer that fires when an error has ended everything."""
     _ruined(author)
-    author.write()
+    author.do("write", 0, 40, author.new_tag())
     author.do("sleep", 1500)
     author.write()
     author.read()
     author.do("flush")
     author.discard()
     pause = ("pause_writeback", "0") if author.has_pause else ()
-    return author.table(*AT_ONCE, "autocommit_time", "700", *pause, quiet=False)
+    once_full = ("high_watermark", "80", "low_watermark", "80")
+    return author.table(*once_full, "autocommit_time", "700", *pause, quiet=False)
 
 
 def late_max_age(author: Author) -> str:
@@ -120,17 +124,24 @@ def late_max_age(author: Author) -> str:
     return author.table("max_age", "1600")
 
 
-def paused_suspend(author: Author) -> str:
-    """A pass that pauses, and goes on because of a suspend."""
+def _nearly_full(author: Author) -> None:
+    """More blocks that lie apart than a pass takes, in a cache with a few free ones left."""
     author.geometry = Geometry(512, 208, 1000)
     author.do("open")
-    author.do("write", 0, 900, author.new_tag())
+    for sector in range(0, 396, 2):
+        author.do("write", sector, 1, author.new_tag())
+
+
+def paused_suspend(author: Author) -> str:
+    """A pass that pauses, and goes on because of a suspend."""
+    _nearly_full(author)
+    author.do("write", 400, 500, author.new_tag())
     author.do("flush")
     author.do("suspend")
     author.do("resume")
     author.do("read", 0, 900)
     pause = ("pause_writeback", "60000") if author.has_pause else ()
-    return author.table(*AT_ONCE, *QUIET, *pause, quiet=False)
+    return author.table(*WHEN_FULL, *QUIET, *pause, quiet=False)
 
 
 def _slow(author: Author, n_blocks: int) -> None:
@@ -213,6 +224,17 @@ def copies_throttled(author: Author) -> str:
     return author.table(*AT_ONCE, "writeback_jobs", "1")
 
 
+def copies_and_limit(author: Author) -> str:
+    """A suspend during a pass that has to wait for its copies, with another one behind it."""
+    author.extra["origin_delay"] = 150
+    _nearly_full(author)
+    _begin_write(author, 400, 6)
+    author.do("suspend")
+    author.do("resume")
+    author.do("read", 0, 400)
+    return author.table(*WHEN_FULL, "writeback_jobs", "60")
+
+
 STORIES = (
     claims,
     misaligned,
@@ -228,4 +250,5 @@ STORIES = (
     copies_and_messages,
     copies_and_suspend,
     copies_throttled,
+    copies_and_limit,
 )
