@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit live vectors wheel bench coverage clean
+.PHONY: conform test lint types layers doctest unit live vectors wheel bench clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
@@ -44,13 +44,11 @@ live: $(READY)
 
 vectors: $(READY)
 	$(BIN)/writecache vectors check
+	$(BIN)/writecache vectors coverage
 
 # The wheel, installed outside the checkout.
 wheel: $(READY)
 	tests/wheel.sh
-
-coverage: $(READY)
-	$(BIN)/writecache vectors coverage
 
 bench: $(READY)
 	$(BIN)/python bench/operations.py

@@ -114,7 +114,22 @@ def test_coverage_says_what_is_missed(walk: Path) -> None:
     done = command("vectors", "coverage", "--json", walk)
     assert done.code == 1
     for module in done.json["modules"].values():
-        assert sorted(module) == ["branches", "excluded", "missed"]
+        assert sorted(module) == ["branches", "missed", "stale", "unrecorded"]
+
+
+def test_copies_in_flight_are_recorded_and_explained(tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    done = command(
+        *("vectors", "record", "--kernel", SUITE, "--count", 1),
+        *("--family", "copies_awaited", "-o", path),
+    )
+    assert done.code == 0, done.err
+    steps = [step for trace in read_traces(path) for step in trace.steps]
+    begun = [seen for op, seen in steps if op[0] == "begin"]
+    assert begun == [{}] * len(begun) != []
+    # Both writes of a full cache slept until a copy had ended.
+    assert [seen["status"].split()[11] for op, seen in steps if op[0] == "write"] == list("1234")
+    assert command("vectors", "check", path).code == 0
 
 
 def test_the_same_seed_records_the_same(tmp_path: Path) -> None:

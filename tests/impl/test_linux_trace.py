@@ -38,10 +38,14 @@ def test_an_image_is_unpacked_and_may_be_as_long_as_the_device() -> None:
         {"cache_image": "AAAA"},
         {"cache_image": 3},
         {"cache_image": image(b"x" * 4097)},
+        {"origin_delay": -1},
+        {"origin_delay": True},
+        {"origin_delay": 10001},
+        {"origin_delay": "5"},
     ],
 )
 def test_a_wrong_header_is_refused_with_a_reason(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"header|image"):
+    with pytest.raises(ValueError, match=r"header|image|delay"):
         TraceHeader.parse({**HEADER, **wrong})
 
 
@@ -59,6 +63,8 @@ def test_a_wrong_header_is_refused_with_a_reason(wrong: dict[str, Any]) -> None:
         ["suspend"],
         ["resume"],
         ["sleep", 10],
+        ["begin", "write", 0, 8, 1],
+        ["begin", "message", "flush"],
     ],
 )
 def test_every_operation_of_the_format_is_accepted(op: list[Any]) -> None:
@@ -70,6 +76,10 @@ def test_every_operation_of_the_format_is_accepted(op: list[Any]) -> None:
     [
         [],
         [1],
+        ["begin"],
+        ["begin", "begin", "flush"],
+        ["begin", "sleep", 10],
+        ["begin", "write", 0, 8],
         ["format"],
         ["write", 0, 8],
         ["write", -1, 8, 1],

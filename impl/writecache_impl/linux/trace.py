@@ -86,7 +86,7 @@ def _image(header: Mapping[str, Any], key: str, sectors: int) -> bytes:
 def check_op(op: Op) -> None:
     """Refuse an operation that has no meaning here; ValueError says why."""
     begun = bool(op) and op[0] == "begin"
-    kind, *arguments = op[1:] if begun else op or [None]
+    kind, *arguments = (op[1:] if begun else op) or [None]
     if not isinstance(kind, str) or (begun and kind == "sleep"):
         raise ValueError(f"not an operation: {op!r}")
     if kind == "write_fua":
