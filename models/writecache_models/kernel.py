@@ -7,16 +7,15 @@ work queue until it is empty, then copies end, then their blocks are freed.
 A function of the work queue that pauses (`pause_writeback`) holds up what is queued behind it.
 
 Where a schedule can go more than one way there is a *choice*: a number, 0 being canonical.  It says
-which of the things that are pending happens next; between two pieces of a request (`machine`) also
+which of the things that are pending happens next; between two pieces of a request (`requests`) also
 whether the request goes on first.  Which of several copies ends first is a choice only while no
 block is free (the first block to be freed is the next to be taken), or where two write one place.
 """
 
 from collections.abc import Callable, Collection
-from enum import Enum
-from itertools import pairwise
-from typing import NamedTuple
 
+from writecache_models.actions import Action, HangError, Kind, PanicError
+from writecache_models.copies import Copies, overlap
 from writecache_models.devices import Devices, OutOfRangeError
 from writecache_spec.effects import (
     AwaitWorkQueue,
@@ -28,7 +27,6 @@ from writecache_spec.effects import (
     Log,
     NotEnabled,
     QueueWork,
-    Reason,
     Remap,
     Returned,
     Sleep,
@@ -59,68 +57,6 @@ INITIAL_JIFFIES_S = 300
 """The kernel's clock starts this long before it wraps 32 bits."""
 
 
-class PanicError(Exception):
-    """The kernel has died."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.value)
-        self.reason = reason
-
-
-class HangError(Exception):
-    """The operation waits for something that nobody will do."""
-
-
-class Kind(Enum):
-    """What may happen next: to a request first, then in the background in the canonical order."""
-
-    SETTLE = "everything that is pending runs"
-    GO_ON = "the request goes on"
-    FLUSH_THREAD = "the flush thread takes a request"
-    WORK = "the work queue runs its next critical section"
-    COPY = "a copy ends"
-    ENDIO = "the endio thread frees what was copied"
-
-
-class Action(NamedTuple):
-    """Something that may happen, and to which of several it does."""
-
-    kind: Kind
-    which: int = 0
-
-
-def merged(copies: list[Copy], start: Callable[[Copy], int], any_request: bool) -> list[Copy]:
-    """Copies in the order in which the block layer ends their reads, or their writes.
-
-    Of those queued together each is merged with the last request, or with any, if it lies directly
-    before or behind it; the parts of a merged request end in the order of their sectors.
-    """
-    requests: list[list[Copy]] = []
-    for copy in copies:
-        for request in reversed(requests) if any_request else requests[-1:]:
-            if start(request[-1]) + request[-1].n_sectors == start(copy):
-                request.append(copy)
-                break
-            if start(copy) + copy.n_sectors == start(request[0]):
-                request.insert(0, copy)
-                break
-        else:
-            requests.append([copy])
-    return [copy for request in requests for copy in request]
-
-
-def merged_copies(copies: list[Copy], any_request: bool) -> list[Copy]:
-    """Copies in the order in which they end: their writes follow the order of their reads."""
-    reads = merged(copies, lambda copy: copy.cache_sector, any_request)
-    return merged(reads, lambda copy: copy.origin_sector, any_request)
-
-
-def overlap(copies: list[Copy]) -> bool:
-    """Whether two copies write the same place: entries of a damaged cache can be misaligned."""
-    ranges = sorted((copy.origin_sector, copy.origin_sector + copy.n_sectors) for copy in copies)
-    return any(first[1] > second[0] for first, second in pairwise(ranges))
-
-
 class Kernel:
     """At most one cache, its two devices, and everything that works in the background."""
 
@@ -139,10 +75,7 @@ class Kernel:
         """What killed it."""
         self._queue: list[Work] = []
         self._timers: dict[Timer, int] = {}
-        self._passes: list[list[Copy]] = []
-        # Copies submitted and not begun: those of each pass of writeback together.
-        self._ending: list[Copy] = []
-        # Copies left of passes that have begun to end.
+        self._copies = Copies(profile.environment.merges_with_any_request)
         self._completed: dict[int, str | None] = {}
         self._remapped: list[Remap] = []
         self._returned: list[str | None] = []
@@ -151,8 +84,7 @@ class Kernel:
         """Become a copy of another kernel; states are shared, bytes are not."""
         self.wc, self.now = other.wc, other.now
         self._queue, self._timers = list(other._queue), dict(other._timers)
-        self._passes = [list(copies) for copies in other._passes]
-        self._ending = list(other._ending)
+        self._copies = other._copies.fork()
         self.copies_held = other.copies_held
 
     def same_as(self, other: "Kernel") -> bool:
@@ -160,8 +92,7 @@ class Kernel:
         return (
             self._queue == other._queue
             and self._timers == other._timers
-            and self._passes == other._passes
-            and self._ending == other._ending
+            and self._copies.key() == other._copies.key()
             and self.wc == other.wc
             and self.devices.cache == other.devices.cache
             and self.devices.origin == other.devices.origin
@@ -177,15 +108,12 @@ class Kernel:
         """Whether anything but timers is left to do."""
         wc = self.wc
         return wc is not None and bool(
-            self._queue or wc.flush_list or wc.writeback or wc.endio_list or self._copying()
+            self._queue or wc.flush_list or wc.writeback or wc.endio_list or self._copies
         )
 
     def working(self) -> bool:
         """Whether the work queue has something on it, or runs it."""
         return bool(self._queue) or (self.wc is not None and self.wc.writeback is not None)
-
-    def _copying(self) -> bool:
-        return bool(self._ending) or any(self._passes)
 
     def actions(self) -> list[Action]:
         """What can happen now, in the canonical order; work that pauses may be among it.
@@ -199,7 +127,7 @@ class Kernel:
         running = wc.writeback is not None
         if Waiter.WRITEBACK not in wc.sleeping if running else self._queue:
             found.append(Action(Kind.WORK))
-        ways = self._ways_to_end() if self._copying() else 0
+        ways = self._ways_to_end() if self._copies else 0
         if ways:
             found.append(Action(Kind.COPY))
         if wc.endio_list:
@@ -209,18 +137,12 @@ class Kernel:
     def _ways_to_end(self) -> int:
         """How many copies could end first, as far as that makes a difference."""
         wc = self._live()
-        copies = self._next_copies()
+        copies = self._copies.in_order(self._origin_sectors())
         matters = not (wc.freelist or wc.endio_list) or overlap(copies)
         return len(copies) if matters else 1
 
-    def _next_copies(self) -> list[Copy]:
-        """The copies under way, in the order in which they end canonically: pass after pass."""
-        any_request = self.profile.environment.merges_with_any_request
-        begun = [copy for copies in self._passes for copy in merged_copies(copies, any_request)]
-        end = sectors_of(len(self.devices.origin))
-        # A write beyond the device is refused at once, while others are under way.
-        begun.sort(key=lambda copy: copy.origin_sector + copy.n_sectors <= end)
-        return [*self._ending, *begun]
+    def _origin_sectors(self) -> int:
+        return sectors_of(len(self.devices.origin))
 
     def run_one(self, held: Collection[Kind] = ()) -> bool:
         """Let one thing happen, canonically the first; False where nothing can."""
@@ -266,13 +188,12 @@ class Kernel:
         if after.effects and isinstance(after.effects[0], NotEnabled):
             return False
         del self._queue[0]
-        self._passes.append([])
+        self._copies.begin_pass()
         self._take(after.state, after.effects)
         return True
 
     def _end_copy(self, which: int) -> None:
-        self._ending, self._passes = self._next_copies(), []
-        copy = self._ending.pop(which)
+        copy = self._copies.end(which, self._origin_sectors())
         failed = False
         try:
             self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
@@ -288,9 +209,8 @@ class Kernel:
 
     def fingerprint(self) -> int:
         """A number that is the same for kernels that will do the same, and hardly ever else."""
-        copying = (*map(tuple, self._passes), None, *self._ending)
         devices = (self.devices.cache, self.devices.origin)
-        return hash((self.wc, tuple(self._queue), copying, devices))
+        return hash((self.wc, tuple(self._queue), self._copies.key(), devices))
 
     def _wait_while(self, condition: Callable[[], bool]) -> None:
         """Let the machine run until the condition is over."""
@@ -340,8 +260,7 @@ class Kernel:
                 case Complete(bio, errno):
                     self._completed[bio.tag] = errno
                 case Copy():
-                    # A pass that was throttled goes on after its first copies have ended.
-                    self._passes[-1:] = [[*(self._passes[-1] if self._passes else []), effect]]
+                    self._copies.submit(effect)
                 case StartTimer(timer, delay):
                     self._timers.setdefault(timer, self.now + delay)
                 case StopTimer(timer):

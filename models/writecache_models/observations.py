@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from writecache_models.content import Content
 from writecache_models.devices import Devices, content_digest
-from writecache_models.machine import Machine, Outcome
+from writecache_models.machine import Machine
+from writecache_models.requests import Outcome
 from writecache_models.trace import BEGIN, Observation, Op, Trace
 from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
-from writecache_models.kernel import Action, HangError, Kind, PanicError
-from writecache_models.machine import GOES_ON, Machine, Outcome
+from writecache_models.actions import Action, HangError, Kind, PanicError
+from writecache_models.machine import Machine
 from writecache_models.observations import observe, perform, still_possible
+from writecache_models.requests import GOES_ON, Outcome
 from writecache_models.vectors import Observation, Op
 
 MAXIMUM_SETTLINGS: Final = 64

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from machines import closed, line, trace
 
+from writecache_models.actions import PanicError
 from writecache_models.checker import Checker
-from writecache_models.kernel import PanicError
 from writecache_models.observations import (
     UnusableStepError,
     agrees,

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from machines import closed, line, live, machine, tags
 
+from writecache_models.actions import PanicError
 from writecache_models.images import DAMAGES, Geometry, crafted_cache
-from writecache_models.kernel import PanicError
 from writecache_models.observations import UnusableStepError, new_machine, perform
 from writecache_models.vectors import op_problem
 from writecache_models.workloads import FAMILIES, generate

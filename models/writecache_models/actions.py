@@ -1,0 +1,36 @@
+"""What can happen in the background of a kernel, and how it can end badly."""
+
+from enum import Enum
+from typing import NamedTuple
+
+from writecache_spec.effects import Reason
+
+
+class PanicError(Exception):
+    """The kernel has died."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class HangError(Exception):
+    """The operation waits for something that nobody will do."""
+
+
+class Kind(Enum):
+    """What may happen next: to a request first, then in the background in the canonical order."""
+
+    SETTLE = "everything that is pending runs"
+    GO_ON = "the request goes on"
+    FLUSH_THREAD = "the flush thread takes a request"
+    WORK = "the work queue runs its next critical section"
+    COPY = "a copy ends"
+    ENDIO = "the endio thread frees what was copied"
+
+
+class Action(NamedTuple):
+    """Something that may happen, and to which of several it does."""
+
+    kind: Kind
+    which: int = 0

@@ -1,0 +1,91 @@
+"""Copies under way, and the order in which they end.
+
+The copies that one pass of writeback submits are queued together: the block layer merges them, and
+they end pass after pass.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from writecache_spec.effects import Copy
+
+
+def merged(copies: list[Copy], start: Callable[[Copy], int], any_request: bool) -> list[Copy]:
+    """Copies in the order in which the block layer ends their reads, or their writes.
+
+    Of those queued together each is merged with the last request, or with any, if it lies directly
+    before or behind it; the parts of a merged request end in the order of their sectors.
+    """
+    requests: list[list[Copy]] = []
+    for copy in copies:
+        for request in reversed(requests) if any_request else requests[-1:]:
+            if start(request[-1]) + request[-1].n_sectors == start(copy):
+                request.append(copy)
+                break
+            if start(copy) + copy.n_sectors == start(request[0]):
+                request.insert(0, copy)
+                break
+        else:
+            requests.append([copy])
+    return [copy for request in requests for copy in request]
+
+
+def merged_copies(copies: list[Copy], any_request: bool) -> list[Copy]:
+    """Copies in the order in which they end: their writes follow the order of their reads."""
+    reads = merged(copies, lambda copy: copy.cache_sector, any_request)
+    return merged(reads, lambda copy: copy.origin_sector, any_request)
+
+
+def overlap(copies: list[Copy]) -> bool:
+    """Whether two copies write the same place: entries of a damaged cache can be misaligned."""
+    ranges = sorted((copy.origin_sector, copy.origin_sector + copy.n_sectors) for copy in copies)
+    return any(first[1] > second[0] for first, second in pairwise(ranges))
+
+
+class Copies:
+    """Copies submitted and not ended."""
+
+    def __init__(self, any_request: bool) -> None:
+        self.any_request = any_request
+        """Whether the block layer merges with any request queued together (`Environment`)."""
+        self._passes: list[list[Copy]] = []
+        # Those of each pass of writeback together, submitted and not begun.
+        self._ending: list[Copy] = []
+        # Left of passes that have begun to end.
+
+    def fork(self) -> "Copies":
+        """An independent copy."""
+        fork = Copies(self.any_request)
+        fork._passes = [list(copies) for copies in self._passes]
+        fork._ending = list(self._ending)
+        return fork
+
+    def __bool__(self) -> bool:
+        """Whether any is under way."""
+        return bool(self._ending) or any(self._passes)
+
+    def key(self) -> tuple[object, ...]:
+        """What decides how it goes on."""
+        return (*map(tuple, self._passes), None, *self._ending)
+
+    def begin_pass(self) -> None:
+        """What is submitted from now on belongs to a new pass."""
+        self._passes.append([])
+
+    def submit(self, copy: Copy) -> None:
+        """One more; a pass that was throttled goes on after its first copies have ended."""
+        self._passes[-1:] = [[*(self._passes[-1] if self._passes else []), copy]]
+
+    def in_order(self, origin_sectors: int) -> list[Copy]:
+        """Those under way, in the order in which they end canonically: pass after pass."""
+        begun = [
+            copy for copies in self._passes for copy in merged_copies(copies, self.any_request)
+        ]
+        # A write beyond the device is refused at once, while others are under way.
+        begun.sort(key=lambda copy: copy.origin_sector + copy.n_sectors <= origin_sectors)
+        return [*self._ending, *begun]
+
+    def end(self, which: int, origin_sectors: int) -> Copy:
+        """One of them ends."""
+        self._ending, self._passes = self.in_order(origin_sectors), []
+        return self._ending.pop(which)

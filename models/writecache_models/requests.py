@@ -1,0 +1,225 @@
+"""Requests: what the block layer and device-mapper make of a client's read, write, flush, discard.
+
+Requests are split by what the target accepts, flushes are sent as often as it asks, misaligned
+requests are refused.
+
+**The canonical schedule** (one processor, no preemption): all pieces of a request are mapped first,
+then the background runs (`kernel`).  At each gap between two pieces at which something is pending
+some or all of it may have run: such a gap is a choice.
+"""
+
+from typing import NamedTuple
+
+from writecache_models.actions import Action, HangError, Kind
+from writecache_models.devices import Devices, pattern
+from writecache_models.kernel import Kernel
+from writecache_spec.effects import Remap
+from writecache_spec.events import Bio, EndIo, Map, Op
+from writecache_spec.profile import Profile
+from writecache_spec.units import Sector, sectors_of
+
+BIO_SECTORS = 2048
+"""The largest request that reaches the target whole: 256 pages."""
+
+
+class Outcome(NamedTuple):
+    """What an operation returned."""
+
+    errno: str | None = None
+    message: str | None = None
+    """The constructor's, where it refused."""
+    data: bytes | None = None
+
+
+GOES_ON = (Kind.GO_ON, Kind.SETTLE)
+"""After these a write goes on."""
+
+
+class _Write(NamedTuple):
+    """A write under way, or the flush that follows it."""
+
+    bio: Bio
+    """What is left of the request that is being mapped."""
+    end: Sector
+    """Where the whole write ends; larger ones are several requests."""
+    tag: int
+    """Of the vectors' pattern."""
+    dsync: bool
+
+
+class Requests(Kernel):
+    """A kernel that does one request at a time."""
+
+    def __init__(self, profile: Profile, devices: Devices) -> None:
+        super().__init__(profile, devices)
+        self.request: _Write | None = None
+        """The write that was begun and is not yet mapped to its end."""
+        self.write_errno: str | None = None
+        """How the last write has ended."""
+        self.waiting_at_gap = False
+        """Whether a search has still to say how the request goes on."""
+        self._tag = 0
+
+    def write(
+        self, sector: int, n_sectors: int, tag: int, fua: bool = False, dsync: bool = False
+    ) -> Outcome:
+        """One direct write of the vectors' pattern.
+
+        With `dsync` RWF_DSYNC on a device that advertises no FUA: a write, then a flush.
+        """
+        self.begin_write(sector, n_sectors, tag, fua, dsync)
+        while self.request is not None:
+            self.proceed()
+            self._pass_gap()
+        self.settle()
+        return Outcome(self.write_errno)
+
+    def _pass_gap(self) -> None:
+        """Let things happen between two pieces of a write until it goes on."""
+        while self.request is not None and (options := self.options()):
+            chosen = options[self.choose(len(options))]
+            # Work that pauses does not happen: then the next does.
+            others = (option for option in options if option != chosen)
+            done = next((option for option in (chosen, *others) if self.act(option)), None)
+            if done is None:
+                raise HangError
+            if done.kind in GOES_ON:
+                return
+
+    def begin_write(
+        self, sector: int, n_sectors: int, tag: int, fua: bool = False, dsync: bool = False
+    ) -> None:
+        """Begin what `write` does whole: `proceed` while there is a `request`, then `settle`."""
+        self.write_errno = self._refuse_misaligned(sector, n_sectors).errno
+        if sector >= sectors_of(len(self.devices.origin)):
+            self.write_errno = "ENOSPC"
+        if self.write_errno is None:
+            count = Sector(min(n_sectors, BIO_SECTORS))
+            bio = Bio(Op.WRITE, Sector(sector), count, fua, tag=self._new_tag())
+            self.request = _Write(bio, Sector(sector + n_sectors), tag, dsync)
+
+    def options(self) -> list[Action]:
+        """What may happen at a gap in a write, or after it, the canonical way first."""
+        if not self.pending():
+            return []
+        if self.request is None or self.request.bio.tag in self._live().sleeping:
+            return self.actions()
+        before_flush = self.request.bio.op is Op.FLUSH
+        # A client that comes back with a flush has let everything run.
+        first = [Action(Kind.SETTLE)] if before_flush else []
+        return [*first, Action(Kind.GO_ON), *self.actions()]
+
+    def proceed(self) -> None:
+        """Map the next piece of the request that was begun."""
+        request = self.request
+        assert request is not None
+        bio = request.bio
+        self.request = None
+        if bio.op is Op.FLUSH:
+            self.write_errno = self._flush()
+            return
+        self._step(Map(bio, self.now))
+        if bio.tag in self._live().sleeping:
+            if not self.pending():
+                raise HangError
+            self.request = request
+            return
+        done = self._submit_piece(bio, request.tag)
+        self.write_errno = self._completed.pop(bio.tag, None)
+        if self.write_errno:
+            return
+        sector = Sector(bio.sector + done)
+        rest = Sector(bio.n_sectors - done or min(BIO_SECTORS, request.end - sector))
+        if sector < request.end:
+            self.request = request._replace(bio=bio._replace(sector=sector, n_sectors=rest))
+        elif request.dsync:
+            self.request = request._replace(bio=Bio(Op.FLUSH))
+
+    def _submit_piece(self, bio: Bio, tag: int) -> int:
+        """Map a write once, do what it asks; returns how many sectors were accepted."""
+        if not self._remapped:
+            return 0
+        remap = self._remapped.pop()
+        content = pattern(bio.sector, remap.n_sectors, tag)
+        self.devices.write(remap.device, remap.sector, content)
+        self._end(remap)
+        self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
+        return remap.n_sectors
+
+    def read(self, sector: int, n_sectors: int) -> Outcome:
+        """One direct read."""
+        refusal = self._refuse_misaligned(sector, n_sectors)
+        if refusal.errno:
+            return refusal
+        parts: list[bytes] = []
+        position, end = sector, sector + n_sectors
+        while position < end:
+            # A request of its own begins at every multiple of the largest one.
+            left = BIO_SECTORS - (position - sector) % BIO_SECTORS
+            count = Sector(min(left, end - position))
+            bio = Bio(Op.READ, Sector(position), count, tag=self._new_tag())
+            self._map(bio)
+            if errno := self._completed.pop(bio.tag, None):
+                return Outcome(errno)
+            remap = self._remapped.pop()
+            parts.append(self.devices.read(remap.device, remap.sector, remap.n_sectors))
+            self._end(remap)
+            position += remap.n_sectors
+        self.settle()
+        return Outcome(data=b"".join(parts))
+
+    def flush(self) -> Outcome:
+        """One fsync."""
+        errno = self._flush()
+        self.settle()
+        return Outcome(errno)
+
+    def _flush(self) -> str | None:
+        """Send a flush as often as the target asks; the first error is the result."""
+        errnos = [
+            self._submit_whole(Bio(Op.FLUSH, flush_number=number, tag=self._new_tag()))
+            for number in range(self.profile.flush_bios)
+        ]
+        return next(filter(None, errnos), None)
+
+    def discard(self, sector: int, n_sectors: int) -> Outcome:
+        """One BLKDISCARD."""
+        refusal = self._refuse_misaligned(sector, n_sectors)
+        if refusal.errno or sector + n_sectors > sectors_of(len(self.devices.origin)):
+            return Outcome("EINVAL")
+        bio = Bio(Op.DISCARD, Sector(sector), Sector(n_sectors), tag=self._new_tag())
+        errno = self._submit_whole(bio)
+        self.settle()
+        return Outcome(errno)
+
+    def _submit_whole(self, bio: Bio) -> str | None:
+        """Send a flush or a discard, which are never split, and wait for its end."""
+        self._map(bio)
+        self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
+        while self._remapped:
+            remap = self._remapped.pop()
+            if bio.op is Op.DISCARD:
+                self.devices.discard(remap.device, remap.sector, remap.n_sectors)
+            self._end(remap)
+        return self._completed.pop(bio.tag, None)
+
+    def _map(self, bio: Bio) -> None:
+        """Map a piece; where it sleeps for a free block, let the machine run and try again."""
+        self._step(Map(bio, self.now))
+        while bio.tag in self._live().sleeping:
+            self._wait_while(lambda: bio.tag in self._live().sleeping)
+            self._step(Map(bio, self.now))
+
+    def _end(self, remap: Remap) -> None:
+        """Tell the target that a device has done what a piece asked of it."""
+        self._step(EndIo(remap.bio, remap.private, now=self.now))
+
+    def _refuse_misaligned(self, sector: int, n_sectors: int) -> Outcome:
+        """The target's blocks are the device's logical blocks."""
+        block_sectors = self._live().config.block_sectors
+        misaligned = sector % block_sectors or n_sectors % block_sectors
+        return Outcome("EINVAL" if misaligned else None)
+
+    def _new_tag(self) -> int:
+        self._tag += 1
+        return self._tag
