@@ -1,0 +1,191 @@
+"""The contract: what a block device owes whoever uses it, crashes and errors included.
+
+For every sector it keeps the *versions* that it may hold.  A write is a version from the moment at
+which it begins; one rule says when an older version is out of the question:
+
+    a version is superseded by one that began after it had ended, and that is firm.
+
+What is firm depends on who asks.  A read asks now: every write that succeeded is firm.  A crash
+asks the medium: only writes that ended before a successful flush began, and successful FUA writes,
+are.  So writes that overlap in time may come out in either order, a write in flight may show and
+may not, and one that failed may too.  A crash leaves each sector with one value of those that it
+may hold, for good, and the contract does not say which: the next read does.
+
+A discard is a write of an unknown value: anything the sector ever held, or zero.
+
+Values are whatever can be compared and hashed; `ZERO` stands for a sector of zeros.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Final, NamedTuple
+
+Value = Hashable
+ZERO: Final = 0
+
+
+class Version(NamedTuple):
+    """What a sector may hold."""
+
+    values: frozenset[Value]
+    """One of these."""
+    began: int
+    ended: int | None = None
+    """Moments: every call has its own.  None: in flight."""
+    succeeded: bool = False
+    settled: bool = False
+    """Its value is one for good, and a read tells which."""
+
+
+class Request(NamedTuple):
+    """A request that has begun."""
+
+    began: int
+    sectors: range
+    fua: bool = False
+
+
+def standing(versions: Iterable[Version], firm: Iterable[Version]) -> tuple[Version, ...]:
+    """The versions that no firm one supersedes."""
+    limit = max((version.began for version in firm), default=-1)
+    return tuple(one for one in versions if one.ended is None or one.ended >= limit)
+
+
+class Contract:
+    """The dictionary: what each sector of a device may hold.  Sectors not named hold zeros."""
+
+    def __init__(self, before: Mapping[int, Value] | None = None) -> None:
+        self._now = 0
+        self._versions: dict[int, tuple[Version, ...]] = {}
+        """Those that a crash may leave."""
+        self._ever: dict[int, frozenset[Value]] = {}
+        for sector, value in (before or {}).items():
+            self._versions[sector] = (Version(frozenset({value}), 0, 0, succeeded=True),)
+            self._ever[sector] = frozenset({value})
+
+    # Requests
+
+    def write(self, sector: int, values: Iterable[Value], fua: bool = False) -> Request:
+        """A write begins, of one value a sector."""
+        listed = list(values)
+        request = Request(self._tick(), range(sector, sector + len(listed)), fua)
+        for place, value in zip(request.sectors, listed, strict=True):
+            self._add(place, Version(frozenset({value}), request.began))
+        return request
+
+    def discard(self, sector: int, n_sectors: int) -> Request:
+        """A discard begins."""
+        request = Request(self._tick(), range(sector, sector + n_sectors))
+        for place in request.sectors:
+            held = self._ever.get(place, frozenset()) | {ZERO}
+            self._add(place, Version(held, request.began))
+        return request
+
+    def end(self, request: Request, failed: bool = False) -> None:
+        """A write or a discard has ended."""
+        now = self._tick()
+        for sector in request.sectors:
+            versions = [
+                one._replace(ended=now, succeeded=not failed) if one.began == request.began else one
+                for one in self._of(sector)
+            ]
+            made = [one for one in versions if one.began == request.began]
+            firm = made if request.fua and not failed else []
+            self._versions[sector] = standing(versions, firm)
+
+    def flush(self) -> Request:
+        """A flush begins; or a `flush` message, whose end the origin is then asked about."""
+        return Request(self._tick(), range(0))
+
+    def end_flush(self, request: Request, failed: bool = False) -> None:
+        """A flush has ended: what had ended before it began is durable."""
+        if not failed:
+            for sector, versions in self._versions.items():
+                self._versions[sector] = standing(versions, _ended_before(versions, request.began))
+
+    def crash(self) -> None:
+        """The power fails: each sector holds one of the values it may hold, whichever it is."""
+        now = self._tick()
+        for sector in self._versions:
+            values = self.survivors(sector)
+            self._versions[sector] = (Version(values, now, now, succeeded=True, settled=True),)
+
+    # What may be seen
+
+    def readable(self, sector: int) -> frozenset[Value]:
+        """The values that a read may return now."""
+        return _values(self._readable(sector))
+
+    def survivors(self, sector: int) -> frozenset[Value]:
+        """The values that a crash may leave now."""
+        return _values(self._of(sector))
+
+    def in_origin(self, sector: int, message: Request) -> frozenset[Value]:
+        """The values that the origin may hold after a successful `flush` message."""
+        versions = self._of(sector)
+        return _values(standing(versions, _ended_before(versions, message.began)))
+
+    def read(self, sector: int, values: Iterable[Value]) -> list[tuple[int, Value]]:
+        """A read has ended, during which nothing else began or ended.
+
+        Returns the sectors with what they should not hold; what was settled is known from now on.
+        """
+        wrong = []
+        for place, value in enumerate(values, sector):
+            found = self._readable(place)
+            if value not in _values(found):
+                wrong.append((place, value))
+            elif len(found) == 1 and found[0].settled:
+                known = found[0]._replace(values=frozenset({value}))
+                self._versions[place] = tuple(
+                    known if one == found[0] else one for one in self._of(place)
+                )
+        return wrong
+
+    def key(self) -> Hashable:
+        """What decides everything from now on; equal contracts have equal keys."""
+        moments = sorted(
+            {moment for versions in self._versions.values() for one in versions
+             for moment in (one.began, one.ended) if moment is not None}
+        )  # fmt: skip
+        order = {moment: number for number, moment in enumerate(moments)}
+        return tuple(
+            (sector, self._ever.get(sector), tuple(
+                one._replace(
+                    began=order[one.began],
+                    ended=None if one.ended is None else order[one.ended],
+                )
+                for one in versions
+            ))
+            for sector, versions in sorted(self._versions.items())
+        )  # fmt: skip
+
+    def fork(self) -> "Contract":
+        """An independent copy."""
+        fork = Contract()
+        fork._now, fork._versions, fork._ever = self._now, dict(self._versions), dict(self._ever)
+        return fork
+
+    def _of(self, sector: int) -> tuple[Version, ...]:
+        at_first = (Version(frozenset({ZERO}), 0, 0, succeeded=True),)
+        return self._versions.get(sector, at_first)
+
+    def _readable(self, sector: int) -> tuple[Version, ...]:
+        versions = self._of(sector)
+        return standing(versions, [one for one in versions if one.succeeded])
+
+    def _add(self, sector: int, version: Version) -> None:
+        self._versions[sector] = (*self._of(sector), version)
+        self._ever[sector] = self._ever.get(sector, frozenset({ZERO})) | version.values
+
+    def _tick(self) -> int:
+        self._now += 1
+        return self._now
+
+
+def _ended_before(versions: Iterable[Version], moment: int) -> list[Version]:
+    """Those that had succeeded by then."""
+    return [one for one in versions if one.succeeded and (one.ended or 0) < moment]
+
+
+def _values(versions: Iterable[Version]) -> frozenset[Value]:
+    return frozenset().union(*(version.values for version in versions))
