@@ -81,7 +81,7 @@ class Devices:
         except IndexError as error:
             raise OutOfRangeError(str(error)) from error
 
-    def write(self, device: Device, sector: int, content: bytes) -> None:
+    def write(self, device: Device, sector: int, content: bytes, fua: bool = False) -> None:
         """Write whole sectors; raises OutOfRangeError."""
         first = bytes_of(sector)
         try:
@@ -91,6 +91,9 @@ class Devices:
                 self.origin = self.origin.write(first, content)
         except IndexError as error:
             raise OutOfRangeError(str(error)) from error
+
+    def flush(self, device: Device) -> None:
+        """Make durable what was written: here everything is at once."""
 
     def copy(self, cache_sector: int, origin_sector: int, n_sectors: int) -> None:
         """Copy from the cache to the origin; raises OutOfRangeError."""

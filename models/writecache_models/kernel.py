@@ -265,7 +265,9 @@ class Kernel:
                     self._timers.setdefault(timer, self.now + delay)
                 case StopTimer(timer):
                     self._timers.pop(timer, None)
-                case FlushDevice() | Log() | Sleep() | AwaitWorkQueue():
+                case FlushDevice(device):
+                    self.devices.flush(device)
+                case Log() | Sleep() | AwaitWorkQueue():
                     pass
                 case _:
                     self._take_control(effect)

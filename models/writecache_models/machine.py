@@ -11,7 +11,7 @@ from writecache_models.devices import Devices, named_start_sectors
 from writecache_models.requests import Outcome, Requests
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct, start_sector_of
-from writecache_spec.effects import AwaitWorkQueue, Effect, WriteMetadata
+from writecache_spec.effects import AwaitWorkQueue, Effect, FlushDevice, WriteMetadata
 from writecache_spec.events import FlushMessageEnd, Message, Resume, Suspend, SuspendEnd
 from writecache_spec.profile import Profile
 from writecache_spec.state import Waiter
@@ -67,6 +67,8 @@ class Machine(Requests):
             if isinstance(effect, WriteMetadata):
                 assert start_sector is not None
                 self.devices.write_metadata(start_sector, effect)
+            elif isinstance(effect, FlushDevice):
+                self.devices.flush(effect.device)
         self.devices.forget_metadata()
 
     def resume(self) -> Outcome:

@@ -141,7 +141,7 @@ class Requests(Kernel):
             return 0
         remap = self._remapped.pop()
         content = pattern(bio.sector, remap.n_sectors, tag)
-        self.devices.write(remap.device, remap.sector, content)
+        self.devices.write(remap.device, remap.sector, content, remap.bio.fua)
         self._end(remap)
         self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
         return remap.n_sectors
@@ -200,6 +200,8 @@ class Requests(Kernel):
             remap = self._remapped.pop()
             if bio.op is Op.DISCARD:
                 self.devices.discard(remap.device, remap.sector, remap.n_sectors)
+            else:
+                self.devices.flush(remap.device)
             self._end(remap)
         return self._completed.pop(bio.tag, None)
 

@@ -1,0 +1,268 @@
+"""Crashes of a machine, at every boundary between its effects, judged by the contract.
+
+`run` plays operations one by one on disks with volatile caches and keeps, at each effect, what the
+disks hold and what the contract says.  `judge` lets the power fail there: every content that may be
+left (`volatile`) is activated and read to its end, and recovery, too, fails at each of its effects.
+States that are equal, contract and all, are judged once.
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from random import Random
+from typing import Final, NamedTuple
+
+from writecache_models.actions import HangError, PanicError
+from writecache_models.content import Content
+from writecache_models.contract import ZERO, Contract, Request, Value
+from writecache_models.devices import Devices, pattern
+from writecache_models.machine import Machine
+from writecache_models.observations import perform
+from writecache_models.trace import Op
+from writecache_models.volatile import Volatile, crashes
+from writecache_spec.effects import WriteMetadata
+from writecache_spec.events import Device
+from writecache_spec.profile import Profile
+from writecache_spec.units import SECTOR_SIZE, Sector
+
+_ZEROS: Final = bytes(SECTOR_SIZE)
+_DISKS: Final = (Device.CACHE, Device.ORIGIN)
+
+
+class Moment(NamedTuple):
+    """Between two effects."""
+
+    disks: tuple[Volatile, ...]
+    contract: Contract
+
+
+class Violation(NamedTuple):
+    """How a machine breaks the contract."""
+
+    what: str
+    moment: int
+    """After how many effects the power failed, or how many there had been; from 0."""
+    lost: tuple[int, ...] = ()
+    """The number of the state that each crash left, the first crash first."""
+    sector: int | None = None
+
+
+class Journal(Devices):
+    """Devices that keep what is durable and what is not, and every moment of it."""
+
+    __slots__ = ("contract", "disks", "moments")
+
+    def __init__(self, disks: tuple[Volatile, ...], sizes: tuple[int, int], at: Contract) -> None:
+        super().__init__(*(_content(one, size) for one, size in zip(disks, sizes, strict=True)))
+        self.disks = disks
+        self.contract = at
+        self.moments = [Moment(disks, at.fork())]
+
+    def write(self, device: Device, sector: int, content: bytes, fua: bool = False) -> None:
+        """Write whole sectors; raises OutOfRangeError."""
+        super().write(device, sector, content)
+        self._note(device, sector, content, fua)
+
+    def flush(self, device: Device) -> None:
+        """Make durable what was written."""
+        self._become(device, self.disks[_DISKS.index(device)].flush())
+
+    def write_metadata(self, start_sector: Sector, effect: WriteMetadata) -> None:
+        """Write a part of the metadata area."""
+        super().write_metadata(start_sector, effect)
+        first = start_sector + effect.first_sector
+        content = self.read(Device.CACHE, first, effect.n_sectors)
+        self._note(Device.CACHE, first, content, effect.fua)
+
+    def _note(self, device: Device, sector: int, content: bytes, fua: bool) -> None:
+        disk = self.disks[_DISKS.index(device)]
+        self._become(device, disk.write(sector, _sectors(content), fua))
+
+    def _become(self, device: Device, disk: Volatile) -> None:
+        cache, origin = self.disks
+        self.disks = (disk, origin) if device is Device.CACHE else (cache, disk)
+        self.moments.append(Moment(self.disks, self.contract.fork()))
+
+
+class Setting(NamedTuple):
+    """What stays the same whatever is done."""
+
+    profile: Profile
+    table: str
+    cache_sectors: int
+    origin_sectors: int
+
+    def machine(self, disks: tuple[Volatile, ...], contract: Contract) -> tuple[Machine, Journal]:
+        """A machine on disks, before its first table."""
+        sizes = self.cache_sectors * SECTOR_SIZE, self.origin_sectors * SECTOR_SIZE
+        journal = Journal(disks, sizes, contract)
+        return Machine(self.profile, journal), journal
+
+
+class Run(NamedTuple):
+    """What became of operations."""
+
+    moments: list[Moment]
+    """At first, and after each effect."""
+    violations: list[Violation]
+    """Without any crash; the first one ends the run."""
+    ends: list[int]
+    """The number of the moment at which each operation had ended."""
+
+
+def run(setting: Setting, ops: Sequence[Op]) -> Run:
+    """Play operations, the first of which opens the device, one after the other."""
+    contract = Contract()
+    machine, journal = setting.machine((Volatile({}), Volatile({})), contract)
+    ends: list[int] = []
+    for op in ops:
+        found = _play(setting, machine, contract, op, len(journal.moments) - 1)
+        # The end of an operation is a moment, too: what it promised holds from there on.
+        ends.append(len(journal.moments))
+        journal.moments.append(Moment(journal.disks, contract.fork()))
+        if found:
+            return Run(journal.moments, found, ends)
+    return Run(journal.moments, [], ends)
+
+
+def judge(
+    setting: Setting, moments: Sequence[Moment], *, limit: int, random: Random, depth: int = 1
+) -> "Judgement":
+    """Let the power fail at every moment, and in recovery, `depth` times in all."""
+    judgement = Judgement(setting, limit, random)
+    for number, moment in enumerate(moments):
+        judgement.fail_at(moment, number, (), depth)
+    return judgement
+
+
+class Judgement:
+    """Crashes judged so far."""
+
+    def __init__(self, setting: Setting, limit: int, random: Random) -> None:
+        self.setting, self.limit, self.random = setting, limit, random
+        self.n_states = 0
+        """Contents that crashes left, one by one."""
+        self.violations: list[Violation] = []
+        self._seen: dict[Hashable, int] = {}
+        # The depth to which each state has been judged.
+
+    @property
+    def n_distinct(self) -> int:
+        """Distinct pairs of contents and contract among them."""
+        return len(self._seen)
+
+    def fail_at(self, moment: Moment, number: int, lost: tuple[int, ...], depth: int) -> None:
+        """Judge what may be left of one moment."""
+        contract = moment.contract.fork()
+        contract.crash()
+        key = contract.key()
+        for left in crashes(moment.disks, self.limit, self.random):
+            self.n_states += 1
+            state = (*(frozenset(disk.durable.items()) for disk in left.disks), key)
+            if self._seen.get(state, 0) >= depth:
+                continue
+            self._seen[state] = depth
+            recovery, found = self._recover(left.disks, contract, number, (*lost, left.number))
+            self.violations += found
+            if depth > 1 and not found:
+                for again in recovery[1:]:
+                    self.fail_at(again, number, (*lost, left.number), depth - 1)
+
+    def _recover(
+        self, disks: tuple[Volatile, ...], contract: Contract, number: int, lost: tuple[int, ...]
+    ) -> tuple[list[Moment], list[Violation]]:
+        """Activate what was left, and read it to its end."""
+        machine, journal = self.setting.machine(disks, contract.fork())
+        try:
+            outcome = machine.open(self.setting.table)
+            if outcome.errno:
+                return [], [Violation(f"activation fails: {outcome.errno}", number, lost)]
+            moments = list(journal.moments)
+            wrong = _read(self.setting, machine, journal.contract)
+        except (PanicError, HangError) as death:
+            return [], [Violation(f"activation ends in {_name(death)}", number, lost)]
+        return moments, [Violation(what, number, lost, sector) for what, sector in wrong]
+
+
+def _play(
+    setting: Setting, machine: Machine, contract: Contract, op: Op, moment: int
+) -> list[Violation]:
+    """Play one operation and ask the contract about its result."""
+    request = _begin(contract, op)
+    try:
+        outcome = perform(machine, op, setting.table)
+    except (PanicError, HangError) as death:
+        return [Violation(f"{op[0]} ends in {_name(death)}", moment)]
+    failed = outcome.errno is not None
+    match op[0]:
+        case "read" if outcome.data is not None:
+            values = map(_value, _sectors(outcome.data))
+            return [
+                Violation(_wrong(value), moment, (), sector)
+                for sector, value in contract.read(op[1], values)
+            ]
+        case "flush":
+            contract.end_flush(request, failed)
+        case "message" if op[1:] == ["flush"] and not failed:
+            return list(_kept_from_origin(setting, machine, contract, request, moment))
+        case "discard":
+            contract.end(request, failed)
+        case "write" | "write_fua" | "write_dsync":
+            contract.end(request, failed)
+            if op[0] == "write_dsync" and not failed:
+                # A write, then a flush.
+                contract.end_flush(contract.flush())
+    return []
+
+
+def _begin(contract: Contract, op: Op) -> Request:
+    """Tell the contract that an operation begins."""
+    name, *arguments = op
+    if name.startswith("write"):
+        sector, n_sectors, tag = arguments
+        values = map(_value, _sectors(pattern(sector, n_sectors, tag)))
+        return contract.write(sector, values, fua=name == "write_fua")
+    if name == "discard":
+        return contract.discard(*arguments)
+    return contract.flush()
+
+
+def _kept_from_origin(
+    setting: Setting, machine: Machine, contract: Contract, message: Request, moment: int
+) -> Iterator[Violation]:
+    """What a `flush` message should have brought to the origin."""
+    for sector in range(setting.origin_sectors):
+        value = _value(machine.devices.read(Device.ORIGIN, sector, 1))
+        if value not in contract.in_origin(sector, message):
+            yield Violation("the flush message left the origin out of date", moment, (), sector)
+
+
+def _read(setting: Setting, machine: Machine, contract: Contract) -> list[tuple[str, int]]:
+    """Read everything, and say what is wrong with it."""
+    block_sectors = machine.wc.config.block_sectors if machine.wc else 1
+    whole = setting.origin_sectors // block_sectors * block_sectors
+    outcome = machine.read(0, whole)
+    if outcome.data is None:
+        # Refused as a whole: that is allowed after an error.
+        return []
+    wrong = contract.read(0, map(_value, _sectors(outcome.data)))
+    return [(_wrong(value), sector) for sector, value in wrong]
+
+
+def _wrong(value: Value) -> str:
+    return "zeros are read" if value == ZERO else "what is read is not the last that was written"
+
+
+def _name(death: PanicError | HangError) -> str:
+    return f"a panic: {death.reason.name}" if isinstance(death, PanicError) else "a hang"
+
+
+def _value(content: bytes) -> Value:
+    return ZERO if content == _ZEROS else content
+
+
+def _sectors(content: bytes) -> list[bytes]:
+    return [content[at : at + SECTOR_SIZE] for at in range(0, len(content), SECTOR_SIZE)]
+
+
+def _content(disk: Volatile, size: int) -> Content:
+    parts = [disk.read(sector) or _ZEROS for sector in range(size // SECTOR_SIZE)]
+    return Content(size, b"".join(part for part in parts if isinstance(part, bytes)))
