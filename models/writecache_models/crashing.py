@@ -16,7 +16,7 @@ from writecache_models.contract import ZERO, Contract, Request, Value
 from writecache_models.devices import Devices, pattern
 from writecache_models.machine import Machine
 from writecache_models.observations import perform
-from writecache_models.trace import Op
+from writecache_models.trace import BEGIN, Op
 from writecache_models.volatile import Volatile, crashes
 from writecache_spec.effects import WriteMetadata
 from writecache_spec.events import Device
@@ -186,9 +186,10 @@ def _play(
     setting: Setting, machine: Machine, contract: Contract, op: Op, moment: int
 ) -> list[Violation]:
     """Play one operation and ask the contract about its result."""
+    whole, op = op, op[1:] if op[0] == BEGIN else op
     request = _begin(contract, op)
     try:
-        outcome = perform(machine, op, setting.table)
+        outcome = perform(machine, whole, setting.table)
     except (PanicError, HangError) as death:
         return [Violation(f"{op[0]} ends in {_name(death)}", moment)]
     failed = outcome.errno is not None
