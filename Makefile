@@ -31,7 +31,7 @@ layers: $(READY)
 	$(BIN)/python tests/layers.py
 
 doctest: $(READY)
-	$(BIN)/python -m pytest -q --doctest-modules spec models impl --ignore=impl/writecache_impl/linux/guest
+	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob=README.md README.md spec models impl --ignore=impl/writecache_impl/linux/guest
 
 # Two hash seeds: nothing may depend on the order of a set.
 unit: $(READY)

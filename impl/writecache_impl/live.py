@@ -156,8 +156,8 @@ def smallest(
         nonlocal best
         try:
             recorded = record(target, replace(trace, steps=()), ops)
-        except HungError:
-            return False
+        except HungError as hang:
+            recorded = hang.trace
         report = judge(recorded, profile)
         if report.divergence is None:
             return False

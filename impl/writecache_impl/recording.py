@@ -8,12 +8,12 @@ from writecache_models.vectors import Op, Trace
 
 
 class HungError(Exception):
-    """The kernel did not come back from an operation: that has no place in a vector."""
+    """The kernel did not come back from an operation."""
 
     def __init__(self, trace: Trace, op: Op) -> None:
         super().__init__(f"{trace.name}: the kernel hangs on {op}")
         self.trace = trace
-        """What was recorded up to there, without the operation."""
+        """What was recorded; its last step has the key `hang`, which the reference must explain."""
         self.op = op
 
 
@@ -29,6 +29,7 @@ def record(target: LinuxTarget, trace: Trace, ops: Sequence[Op] | None = None) -
         op = step.pop("op")
         if step.get("hang"):
             hung = op
+            steps.append((op, {"hang": True}))
             break
         steps.append((op, step))
     recorded = replace(trace, kernel=header["kernel"], target=header["target"], steps=tuple(steps))

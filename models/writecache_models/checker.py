@@ -7,9 +7,9 @@ without showing.  So the last `MAXIMUM_CHECKPOINTS` steps that had a choice are 
 latest first; schedules that are nearly canonical come first (`schedules`); all machines that fit
 are kept, and everything since is judged anew.
 
-The search is bounded: by `EFFORTS`, states between the pieces of a request, in three rounds, and by
-`MAXIMUM_SETTLINGS`, ways in which an operation can end.  What was tried is counted.  A step that
-nothing explains is a *divergence*.
+The search is bounded, in three rounds, by `EFFORTS`: states between the pieces of a write, or ways
+in which another operation can settle.  What was tried is counted.  A step that nothing explains is
+a *divergence*.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ from writecache_models.vectors import Observation, Op, Trace
 from writecache_spec.profile import Profile
 
 EFFORTS: Final = (64, 1024, 4096)
-"""States between the pieces of a write that are looked at, on one machine: first, then, at last."""
+"""States of a write, or ways to settle, that are tried on one machine: first, then, at last."""
 MAXIMUM_CHECKPOINTS: Final = 12
 """Earlier steps that can be taken up again."""
 MAXIMUM_MACHINES: Final = 16

@@ -5,7 +5,6 @@ they end pass after pass.
 """
 
 from collections.abc import Callable
-from itertools import pairwise
 
 from writecache_spec.effects import Copy
 
@@ -36,10 +35,24 @@ def merged_copies(copies: list[Copy], any_request: bool) -> list[Copy]:
     return merged(reads, lambda copy: copy.origin_sector, any_request)
 
 
-def overlap(copies: list[Copy]) -> bool:
-    """Whether two copies write the same place: entries of a damaged cache can be misaligned."""
-    ranges = sorted((copy.origin_sector, copy.origin_sector + copy.n_sectors) for copy in copies)
-    return any(first[1] > second[0] for first, second in pairwise(ranges))
+def entangled(copies: list[Copy]) -> list[int]:
+    """Numbers of the copies whose order with the first one shows, itself the first.
+
+    Entries of a damaged cache can be misaligned: two copies may write the same place, and each of
+    them a place that a third one writes.
+    """
+    order = sorted(range(len(copies)), key=lambda number: copies[number].origin_sector)
+    chain: list[int] = []
+    end = 0
+    for number in order:
+        copy = copies[number]
+        if copy.origin_sector >= end:
+            if 0 in chain:
+                break
+            chain = []
+        chain.append(number)
+        end = max(end, copy.origin_sector + copy.n_sectors)
+    return sorted(chain)
 
 
 class Copies:

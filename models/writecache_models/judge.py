@@ -7,7 +7,7 @@ from typing import Any
 
 from writecache_models.checker import Checker
 from writecache_models.observations import UnusableStepError, profile_of
-from writecache_models.vectors import Observation, Op, Trace
+from writecache_models.trace import BEGIN, Observation, Op, Trace
 from writecache_spec.profile import PROFILES, Profile
 
 
@@ -63,6 +63,9 @@ def judge(trace: Trace, profile: Profile | None = None) -> Report:
     schedules = panics = 0
     divergence = problem = None
     for number, (op, seen) in enumerate(trace.steps):
+        if not seen and op[0] != BEGIN:
+            problem = f"step {number}: nothing was seen of it: the trace has not been recorded"
+            break
         try:
             verdict = checker.step(op, seen)
         except UnusableStepError as error:
@@ -80,8 +83,8 @@ def judge(trace: Trace, profile: Profile | None = None) -> Report:
             break
         operations[op[0]] += 1
         deviations = checker.candidates[0].deviations
-        if seen.get("panic"):
-            panics += 1
+        panics += bool(seen.get("panic"))
+        if seen.get("panic") or seen.get("hang"):
             break
     return Report(
         name=trace.name,

@@ -9,13 +9,14 @@ A function of the work queue that pauses (`pause_writeback`) holds up what is qu
 Where a schedule can go more than one way there is a *choice*: a number, 0 being canonical.  It says
 which of the things that are pending happens next; between two pieces of a request (`requests`) also
 whether the request goes on first.  Which of several copies ends first is a choice only while no
-block is free (the first block to be freed is the next to be taken), or where two write one place.
+block is free (the first block to be freed is the next to be taken), or among those that write one
+place.
 """
 
 from collections.abc import Callable, Collection
 
 from writecache_models.actions import Action, HangError, Kind, PanicError
-from writecache_models.copies import Copies, overlap
+from writecache_models.copies import Copies, entangled
 from writecache_models.devices import Devices, OutOfRangeError
 from writecache_spec.effects import (
     AwaitWorkQueue,
@@ -69,6 +70,8 @@ class Kernel:
         """What to choose, in the order in which choices come; beyond its end: 0."""
         self.alternatives: list[int] = []
         """How many ways there were at each choice so far."""
+        self.states: list[int] | None = None
+        """Fingerprints before each choice, for whoever wants them."""
         self.copies_held = False
         """Whether what settles leaves copies under way: a slow origin."""
         self.death: PanicError | None = None
@@ -127,19 +130,20 @@ class Kernel:
         running = wc.writeback is not None
         if Waiter.WRITEBACK not in wc.sleeping if running else self._queue:
             found.append(Action(Kind.WORK))
-        ways = self._ways_to_end() if self._copies else 0
+        ways = self._next_to_end() if self._copies else []
         if ways:
             found.append(Action(Kind.COPY))
         if wc.endio_list:
             found.append(Action(Kind.ENDIO))
-        return [*found, *(Action(Kind.COPY, which) for which in range(1, ways))]
+        return [*found, *(Action(Kind.COPY, which) for which in ways[1:])]
 
-    def _ways_to_end(self) -> int:
-        """How many copies could end first, as far as that makes a difference."""
+    def _next_to_end(self) -> list[int]:
+        """Which copies could end next, as far as that makes a difference; canonically the first."""
         wc = self._live()
         copies = self._copies.in_order(self._origin_sectors())
-        matters = not (wc.freelist or wc.endio_list) or overlap(copies)
-        return len(copies) if matters else 1
+        if not (wc.freelist or wc.endio_list):
+            return list(range(len(copies)))
+        return entangled(copies)
 
     def _origin_sectors(self) -> int:
         return sectors_of(len(self.devices.origin))
@@ -205,6 +209,8 @@ class Kernel:
         """Take the next choice."""
         number = len(self.alternatives)
         self.alternatives.append(alternatives)
+        if self.states is not None:
+            self.states.append(self.fingerprint())
         return self.choices[number] if number < len(self.choices) else 0
 
     def fingerprint(self) -> int:

@@ -17,9 +17,6 @@ from writecache_models.observations import observe, perform, still_possible
 from writecache_models.requests import GOES_ON, Outcome
 from writecache_models.vectors import Observation, Op
 
-MAXIMUM_SETTLINGS: Final = 64
-"""Ways to settle that are tried from one state."""
-
 Played = tuple[tuple[int, ...], Machine, Observation]
 """Choices made, the machine after them, and what it shows."""
 
@@ -73,7 +70,7 @@ class Recorded(NamedTuple):
         """Ways to do it, nearly canonical ones first, up to the bound."""
         if self.op[0].startswith("write"):
             return self._write_schedules(machine, effort)
-        return self._settlings(machine)
+        return self._settlings(machine, effort)
 
     def _observed(self, machine: Machine, do: Callable[[], Outcome]) -> Observation:
         """Do something and observe what came of it, a death included."""
@@ -90,16 +87,23 @@ class Recorded(NamedTuple):
         """What a write shows that has come to its end."""
         return self._observed(machine, lambda: Outcome(machine.write_errno))
 
-    def _settlings(self, machine: Machine) -> Iterator[Played]:
+    def _settlings(self, machine: Machine, effort: int) -> Iterator[Played]:
         """Ways to do an operation that is no write, by the choices met while it settles."""
         agenda: deque[tuple[int, ...]] = deque([()])
         tried = 0
-        while agenda and tried < MAXIMUM_SETTLINGS:
+        visited: set[int] = set()
+        while agenda and tried < effort:
             choices = agenda.popleft()
             tried += 1
             fork = machine.fork()
+            states: list[int] = []
+            fork.states = states
             yield choices, fork, self.perform(fork, choices)
             for position in range(len(choices), len(fork.alternatives)):
+                if states[position] in visited:
+                    # What is chosen from here on has been chosen from there.
+                    break
+                visited.add(states[position])
                 canonical = (0,) * (position - len(choices))
                 for choice in range(1, fork.alternatives[position]):
                     agenda.append((*choices, *canonical, choice))

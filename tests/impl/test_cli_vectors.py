@@ -1,5 +1,6 @@
 """`writecache vectors`: each command's results, for people and for programs, and its exit codes."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +131,35 @@ def test_copies_in_flight_are_recorded_and_explained(tmp_path: Path) -> None:
     # Both writes of a full cache slept until a copy had ended.
     assert [seen["status"].split()[11] for op, seen in steps if op[0] == "write"] == list("1234")
     assert command("vectors", "check", path).code == 0
+
+
+def test_a_trace_of_ones_own_is_recorded_and_only_then_judged(tmp_path: Path) -> None:
+    mine, live = tmp_path / "mine.jsonl", tmp_path / "live.jsonl"
+    header = {
+        "trace": "mine",
+        "format": 1,
+        "cache_sectors": 64,
+        "origin_sectors": 256,
+        "table": "s ORIGIN CACHE 4096 2 autocommit_time 3600000",
+    }
+    ops = [["open"], ["begin", "write", 0, 8, 5], ["flush"], ["read", 0, 8]]
+    lines = [header, *({"op": op} for op in ops)]
+    mine.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = command("vectors", "check", mine)
+    assert done.code == 2
+    assert "mine: step 0: nothing was seen of it: the trace has not been recorded" in (
+        done.out + done.err
+    )
+    replay = ("vectors", "record", "--kernel", SUITE, "--replay")
+    done = command(*replay, mine, "-o", live)
+    assert (done.code, done.out) == (0, f"{live}: 1 traces, 4 steps, those of {mine}\n")
+    assert command("vectors", "check", live).code == 0
+    lines[1] = {"op": ["write_fua", 0, 8, 5]}
+    mine.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = command(*replay, mine, "-o", live)
+    assert done.code == 2
+    assert done.err.splitlines()[-1].startswith("writecache: mine: user-mode Linux cannot be asked")
+    assert command(*replay, tmp_path / "nosuch", "-o", live).code == 2
 
 
 def test_the_same_seed_records_the_same(tmp_path: Path) -> None:

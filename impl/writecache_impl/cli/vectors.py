@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,11 @@ def check(
 )
 @click.option("--family", type=click.Choice(sorted(FAMILIES)), help="Only traces of this kind.")
 @click.option(
+    "--replay",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Record this file's operations instead: traces of your own, or another kernel's.",
+)
+@click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -104,10 +110,11 @@ def record_command(
     seed: str,
     count: int,
     family: str | None,
+    replay: Path | None,
     output: Path,
     as_json: bool,
 ) -> int:
-    """Record random traces of a live kernel.
+    """Record traces of a live kernel: random ones, or those of a file.
 
     Exit code 3 if the kernel could not be used to the end; what was recorded before is written.
     The JSON object's keys: `file`, null if there is none; `traces` and `steps`, their numbers;
@@ -117,9 +124,14 @@ def record_command(
     """
     check_modules([kernel], modules)
     check_writable(output)
+    given = list(traces_in([replay])) if replay else []
+    n_wanted = len(given) or count
     with LinuxTarget(kernel, modules=modules) as target:
         check_release(target)
-        recorded, problem = _record(target, seed, count, family)
+        version = target.target_version
+        drawn = (generate(f"{seed}-{number}", family, version) for number in range(count))
+        wanted = iter(given) if replay else drawn
+        recorded, problem = _record(target, wanted, n_wanted)
     if recorded:
         write_traces(output, [with_schedules(trace, judge(trace)) for trace in recorded])
     steps = sum(len(trace.steps) for trace in recorded)
@@ -128,20 +140,20 @@ def record_command(
         result = {"file": file, "traces": len(recorded), "steps": steps, "seed": seed}
         print_json({**result, "problem": problem})
     elif recorded:
-        print(f"{output}: {len(recorded)} traces, {steps:,} steps, seed {seed}")
+        source = f"those of {replay}" if replay else f"seed {seed}"
+        print(f"{output}: {len(recorded)} traces, {steps:,} steps, {source}")
     if problem is not None:
         click.echo(f"writecache: {problem}", err=True)
     return NOT_JUDGED if problem else FINE
 
 
 def _record(
-    target: LinuxTarget, seed: str, count: int, family: str | None
+    target: LinuxTarget, wanted: Iterable[Trace], count: int
 ) -> tuple[list[Trace], str | None]:
-    """The traces that a seed stands for, and why there are no more."""
+    """The traces as the kernel plays them, and why there are no more."""
     recorded: list[Trace] = []
     with meter("recording", count, "traces") as bar:
-        for number in range(count):
-            trace = generate(f"{seed}-{number}", family, target.target_version)
+        for trace in wanted:
             try:
                 trace = record(target, trace)
             except HungError as hang:
@@ -149,6 +161,8 @@ def _record(
                 trace = hang.trace
             except UNUSABLE as error:
                 return recorded, one_line(error)
+            except ValueError as error:
+                raise VectorError(f"{trace.name}: {error}") from None
             if trace.steps:
                 recorded.append(trace)
             bar.advance(1)
@@ -190,7 +204,7 @@ def show(files: tuple[Path, ...], name: str | None, as_json: bool) -> int:
 
 
 def _result(seen: dict[str, Any]) -> str:
-    keys = ("panic", "errno", "error", "read", "schedule")
+    keys = ("panic", "hang", "errno", "error", "read", "schedule")
     return ", ".join(f"{key} {seen[key]}" for key in keys if key in seen)
 
 
