@@ -21,7 +21,7 @@ def default_jobs() -> int:
 _PR_SET_PDEATHSIG = 1
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A judge leaves an interrupt to its parent, and does not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -45,7 +45,7 @@ class Judges:
         self._others = set(active_children())
         # Forking after threads were started is not safe; a fresh interpreter is.
         self._pool = ProcessPoolExecutor(
-            self.jobs, mp_context=get_context("spawn"), initializer=_end_with_parent
+            self.jobs, mp_context=get_context("spawn"), initializer=end_with_parent
         )
 
     def __enter__(self) -> "Judges":

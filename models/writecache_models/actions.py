@@ -14,6 +14,10 @@ class PanicError(Exception):
         self.reason = reason
 
 
+class ChoiceError(Exception):
+    """A schedule chooses what there is not."""
+
+
 class HangError(Exception):
     """The operation waits for something that nobody will do."""
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, NamedTuple
 
+from writecache_models.actions import ChoiceError
 from writecache_models.machine import Machine
 from writecache_models.observations import agrees, new_machine
 from writecache_models.schedules import Recorded
@@ -116,7 +117,11 @@ class Checker:
         for candidate in self.candidates:
             machine = candidate.machine.fork()
             verdict.schedules += 1
-            if agrees(step.perform(machine, choices), step.seen):
+            try:
+                expected = step.perform(machine, choices)
+            except ChoiceError:
+                continue
+            if agrees(expected, step.seen):
                 kept.append(Candidate(machine, {**candidate.deviations, number: choices}))
         return kept
 

@@ -15,7 +15,7 @@ place.
 
 from collections.abc import Callable, Collection
 
-from writecache_models.actions import Action, HangError, Kind, PanicError
+from writecache_models.actions import Action, ChoiceError, HangError, Kind, PanicError
 from writecache_models.copies import Copies, entangled
 from writecache_models.devices import Devices, OutOfRangeError
 from writecache_spec.effects import (
@@ -211,7 +211,10 @@ class Kernel:
         self.alternatives.append(alternatives)
         if self.states is not None:
             self.states.append(self.fingerprint())
-        return self.choices[number] if number < len(self.choices) else 0
+        choice = self.choices[number] if number < len(self.choices) else 0
+        if not 0 <= choice < alternatives:
+            raise ChoiceError
+        return choice
 
     def fingerprint(self) -> int:
         """A number that is the same for kernels that will do the same, and hardly ever else."""

@@ -7,8 +7,11 @@ from writecache_models.devices import Devices, content_digest
 from writecache_models.machine import Machine
 from writecache_models.requests import Outcome
 from writecache_models.trace import BEGIN, Observation, Op, Trace
+from writecache_spec.numbers import split_words
 from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE
+
+_SWAPPED: Final = (("CACHE", "ORIGIN"), ("ORIGIN", "ORIGIN"), ("CACHE", "CACHE"))
 
 
 class UnusableStepError(ValueError):
@@ -45,7 +48,11 @@ def perform(machine: Machine, op: Op, table: str) -> Outcome:
 def _perform(machine: Machine, op: Op, table: str) -> Outcome:
     name, *arguments = op
     if name == "open":
-        return machine.open(arguments[0] if arguments else table)
+        line = arguments[0] if arguments else table
+        named = split_words(line)[1:3]
+        if named in _SWAPPED:
+            raise UnusableStepError("open: a trace's devices have places: s ORIGIN CACHE")
+        return machine.open(line)
     if machine.wc is None:
         raise UnusableStepError(f"{name}: there is no device")
     if name == "message":

@@ -1,15 +1,16 @@
 """Which branches of the specification recorded traces reach.
 
-Run as a program, `python -m writecache_models.spec_coverage RESULT FILE...`: measuring must begin
-before the specification is imported.  What no recorder can reach is listed, with the reason, in
-`unrecorded`; an entry there that is reached after all, or describes no line, is *stale*.
+Run as a program, `python -m writecache_models.spec_coverage FILE...`, which prints JSON: measuring
+must begin before the specification is imported.  What no recorder can reach is listed, with the
+reason, in `unrecorded`; an entry there that is reached after all, or describes no line, is *stale*.
 """
 
 import json
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ Branch = tuple[int, int]
 """Line numbers: where a branch leaves, where it leads; negative: out of a function."""
 
 
-def main(result: Path, files: list[Path]) -> None:
-    """Judge the files' traces and write what was reached, as JSON."""
+def main(files: list[Path]) -> None:
+    """Judge the files' traces and print what was reached, as JSON."""
     try:
         from coverage import Coverage
     except ModuleNotFoundError:
@@ -38,10 +39,10 @@ def main(result: Path, files: list[Path]) -> None:
         sys.exit(str(error))
     finally:
         measured.stop()
-    with tempfile.NamedTemporaryFile(suffix=".json") as scratch:
-        measured.json_report(outfile=scratch.name)
-        report = json.loads(Path(scratch.name).read_text())
-    result.write_text(json.dumps({"modules": summarize(report["files"])}))
+    with redirect_stdout(StringIO()) as printed:
+        measured.json_report(outfile="-")
+    report = json.loads(printed.getvalue())
+    print(json.dumps({"modules": summarize(report["files"])}))
 
 
 def summarize(files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -92,4 +93,4 @@ def _missed(one: Mapping[str, Any]) -> Iterator[tuple[str, Branch]]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])
+    main([Path(name) for name in sys.argv[1:]])

@@ -35,6 +35,10 @@ BEGIN: Final = "begin"
 All of it runs but the ends of copies: the header's `origin_delay`, in milliseconds, keeps writes of
 the origin under way for that long.  Such a step shows nothing but what the operation returned; the
 next one begins at once."""
+LONGEST_DELAY: Final = 10_000
+"""Of a write of the origin, in milliseconds."""
+LONGEST_SLEEP: Final = 600_000
+"""In milliseconds."""
 _TAG_LIMIT: Final = 2**64
 LARGEST_DEVICE: Final = 2**23
 """In sectors: 4 GiB."""
@@ -157,4 +161,6 @@ def op_problem(op: object) -> str | None:
         return f"{name} takes {len(types)} whole numbers"
     if any(value < 0 for value in arguments) or (len(arguments) > 1 and not arguments[1]):
         return f"{name}: its numbers must not be negative, a count not zero"
+    if name == "sleep" and arguments[0] > LONGEST_SLEEP:
+        return f"sleep: at most {LONGEST_SLEEP} ms"
     return f"{name}: a number is too large" if max(arguments, default=0) >= _TAG_LIMIT else None

@@ -7,6 +7,7 @@ from typing import Any, Final
 from writecache_models.trace import (
     FORMAT,
     LARGEST_DEVICE,
+    LONGEST_DELAY,
     Observation,
     Op,
     Trace,
@@ -92,6 +93,9 @@ def parse_header(record: dict[str, Any], where: str) -> Trace:
             raise VectorError(
                 f"{where}: {key} {shown(value)} is not a number from 1 to {LARGEST_DEVICE}"
             )
+    delay = record.get("origin_delay", 0)
+    if type(delay) is not int or not 0 <= delay <= LONGEST_DELAY:
+        raise VectorError(f"{where}: origin_delay is not a number from 0 to {LONGEST_DELAY}")
     return Trace(
         name=record["trace"],
         kernel=kernel,

@@ -27,13 +27,15 @@ def split_words(text: str) -> tuple[str, ...]:
         character = text[position]
         if character == "\\" and position + 1 < len(text):
             position += 1
-            word = [*(word or []), text[position]]
+            word = word or []
+            word.append(text[position])
         elif character in _SPACES:
             if word is not None:
                 words.append("".join(word))
             word = None
         else:
-            word = [*(word or []), character]
+            word = word or []
+            word.append(character)
         position += 1
     if word is not None:
         words.append("".join(word))

@@ -147,7 +147,7 @@ def profile_for_kernel(release: str, target: str) -> Profile:
     return PROFILES["1.6.0-6.1" if series < (6, 2, 0) else "1.6.0"]
 
 
-_RELEASE: Final = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?=[-+~_]|$)", re.ASCII)
+_RELEASE: Final = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?=[-+~_]|\Z)", re.ASCII)
 
 
 def _series(release: str) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from machines import closed, line, trace
+from machines import closed, line, machine, trace
 
 from writecache_models.actions import PanicError
 from writecache_models.checker import Checker
@@ -205,3 +205,23 @@ def test_a_write_is_searched_though_the_canonical_schedule_dies() -> None:
         "origin": "de2f256064a0af79",
     }
     assert first_divergence(of, [*canonical[:-1], (of.ops[-1], lived)]) is None
+
+
+@pytest.mark.parametrize("choice", [99, -1, -5, 2**70])
+def test_a_schedule_that_chooses_what_there_is_not_explains_nothing(choice: int) -> None:
+    table = line("high_watermark 0 low_watermark 0")
+    made = machine("high_watermark 0 low_watermark 0")
+    op = ["write", 0, 40, 1]
+    seen = observe(made, op, perform(made, op, table))
+    checker = Checker(trace(table, ["open"], op), PROFILES["1.6.0"])
+    assert checker.step(
+        ["open"], {"status": "0 8 8 0" + " 0" * 10, "table": made.table()}
+    ).explained
+    # The search finds the schedule that it was.
+    assert checker.step(op, {**seen, "schedule": [choice]}).explained
+
+
+@pytest.mark.parametrize("names", ["CACHE ORIGIN", "ORIGIN ORIGIN", "CACHE CACHE"])
+def test_devices_have_places(names: str) -> None:
+    with pytest.raises(UnusableStepError, match="devices have places"):
+        perform(machine(), ["begin", "open", f"s {names} 512 0"], "")

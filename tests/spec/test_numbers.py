@@ -111,3 +111,8 @@ def test_ticks_are_the_fewest_that_last_long_enough(hz: int) -> None:
     for milliseconds in range(50):
         ticks = jiffies_of(milliseconds, hz)
         assert ticks * tick >= milliseconds > (ticks - 1) * tick
+
+
+def test_a_long_line_is_split_in_the_time_it_takes_to_read() -> None:
+    # Quadratic, a million characters would take minutes.
+    assert split_words("x" * 10**6 + " " + "\\y" * 10**5) == ("x" * 10**6, "y" * 10**5)

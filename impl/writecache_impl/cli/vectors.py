@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from io import TextIOWrapper
@@ -23,7 +22,7 @@ from writecache_impl.cli.common import (
 )
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
 from writecache_impl.cli.reports import print_reports
-from writecache_impl.judging import Judges
+from writecache_impl.judging import Judges, end_with_parent
 from writecache_impl.linux import UNUSABLE, LinuxTarget, one_line
 from writecache_impl.live import check_release
 from writecache_impl.recording import HungError, record
@@ -220,17 +219,17 @@ def coverage(files: tuple[Path, ...], as_json: bool) -> int:
     The JSON object's key `modules` has, by module, `branches`, `missed`, `unrecorded` (out of
     reach, with the reason) and `stale` (listed, and reached or not there).
     """
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / "coverage.json"
-        paths = [str(file) for file in named_or_shipped(files)]
-        module = "writecache_models.spec_coverage"
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", module, str(result), *paths], check=False, text=True,
-            capture_output=True,
-        )  # fmt: skip
-        if done.returncode:
-            raise VectorError((done.stderr.strip().splitlines() or ["coverage failed"])[-1])
-        found = json.loads(result.read_text())
+    paths = [str(file) for file in named_or_shipped(files)]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "writecache_models.spec_coverage", *paths],
+        check=False,
+        text=True,
+        capture_output=True,
+        preexec_fn=end_with_parent,
+    )
+    if done.returncode:
+        raise VectorError((done.stderr.strip().splitlines() or ["measuring was ended"])[-1])
+    found = json.loads(done.stdout)
     modules = sorted(found["modules"].items())
     if as_json:
         print_json(found)

@@ -150,6 +150,10 @@ def is_fetched_name(name: str) -> bool:
     )
 
 
+LONGEST_NAME = 1000
+"""Characters of a kernel's name that an error repeats."""
+
+
 def locate(name: str | os.PathLike[str], modules: str | None = None) -> KernelImage:
     """Return the kernel of a suite, a fetched version or a file; fetch a suite that is not there.
 
@@ -165,11 +169,15 @@ def locate(name: str | os.PathLike[str], modules: str | None = None) -> KernelIm
         if text in (image.release, image.package):
             return image
     path = Path(os.path.expanduser(text))
-    if path.is_file():
+    is_file = False
+    with suppress(OSError):  # a name too long for a file
+        is_file = path.is_file()
+    if is_file:
         return _built(path.resolve(), modules)
     known = ", ".join(suite.name for suite in SUITES)
+    shown = text if len(text) < LONGEST_NAME else f"{text[:60]}..."
     raise KernelUnavailable(
-        f"{text!r} is no suite ({known}), no version of a fetched kernel and no file"
+        f"{shown!r} is no suite ({known}), no version of a fetched kernel and no file"
     )
 
 
