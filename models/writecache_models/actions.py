@@ -23,7 +23,11 @@ class HangError(Exception):
 
 
 class Kind(Enum):
-    """What may happen next: to a request first, then in the background in the canonical order."""
+    """What may happen next: to a request first, then in the background in the canonical order.
+
+    The last is made of others.  Between two passes of writeback the kernel's other threads run, and
+    how many passes' copies have ended by then is a matter of time: a search has it as one choice.
+    """
 
     SETTLE = "everything that is pending runs"
     GO_ON = "the request goes on"
@@ -31,6 +35,7 @@ class Kind(Enum):
     WORK = "the work queue runs its next critical section"
     COPY = "a copy ends"
     ENDIO = "the endio thread frees what was copied"
+    COPIES = "the copies of one pass or several end, and are freed"
 
 
 class Action(NamedTuple):

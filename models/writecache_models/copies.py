@@ -5,6 +5,7 @@ they end pass after pass.
 """
 
 from collections.abc import Callable
+from itertools import accumulate
 
 from writecache_spec.effects import Copy
 
@@ -73,9 +74,14 @@ class Copies:
         fork._ending = list(self._ending)
         return fork
 
-    def __bool__(self) -> bool:
-        """Whether any is under way."""
-        return bool(self._ending) or any(self._passes)
+    def __len__(self) -> int:
+        """How many are under way."""
+        return len(self._ending) + sum(map(len, self._passes))
+
+    def batches(self) -> list[int]:
+        """How many have ended when one pass's have, and the next one's, and so on."""
+        sizes = [len(copies) for copies in (self._ending, *self._passes) if copies]
+        return list(accumulate(sizes))
 
     def key(self) -> tuple[object, ...]:
         """What decides how it goes on."""

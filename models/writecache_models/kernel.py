@@ -103,7 +103,7 @@ class Kernel:
 
     def settle(self) -> None:
         """Run everything that is left to do but timers, and but copies where they are held."""
-        held = (Kind.COPY,) if self.copies_held else ()
+        held = (Kind.COPY, Kind.COPIES) if self.copies_held else ()
         while self.run_one(held):
             pass
 
@@ -135,7 +135,10 @@ class Kernel:
             found.append(Action(Kind.COPY))
         if wc.endio_list:
             found.append(Action(Kind.ENDIO))
-        return [*found, *(Action(Kind.COPY, which) for which in ways[1:])]
+        found += [Action(Kind.COPY, which) for which in ways[1:]]
+        if ways and (Waiter.WRITEBACK in wc.sleeping if running else self._queue):
+            found += [Action(Kind.COPIES, n_copies) for n_copies in self._copies.batches()]
+        return found
 
     def _next_to_end(self) -> list[int]:
         """Which copies could end next, as far as that makes a difference; canonically the first."""
@@ -167,8 +170,11 @@ class Kernel:
             case Kind.COPY:
                 self._end_copy(action.which)
             case Kind.ENDIO:
-                self._step(EndioTake())
-                self._step(EndioThread())
+                self._end_io()
+            case Kind.COPIES:
+                for _ in range(action.which):
+                    self._end_copy(0)
+                self._end_io()
             case Kind.SETTLE:
                 # What it chooses is canonical, and none of the caller's choices.
                 held = self.choices, self.alternatives
@@ -195,6 +201,10 @@ class Kernel:
         self._copies.begin_pass()
         self._take(after.state, after.effects)
         return True
+
+    def _end_io(self) -> None:
+        self._step(EndioTake())
+        self._step(EndioThread())
 
     def _end_copy(self, which: int) -> None:
         copy = self._copies.end(which, self._origin_sectors())

@@ -2,8 +2,8 @@
 
 A write is searched as a graph: at each gap between its pieces, and after the last of them, any of
 the background's critical sections may run; states that will do the same are looked at once.  A
-schedule follows a *habit*, and what it costs is how often it breaks with it.  Any other operation
-is searched by the choices that it meets while it settles.
+schedule follows a *habit*, and what it costs is how often it breaks with it, and for what.  Any
+other operation is searched by the choices that it meets while it settles.
 """
 
 from collections import deque
@@ -23,9 +23,33 @@ Played = tuple[tuple[int, ...], Machine, Observation]
 _Habit = tuple[Kind, ...]
 """What happens first, of all that can."""
 
-_LAZY: Final = (Kind.SETTLE, Kind.GO_ON, Kind.FLUSH_THREAD, Kind.WORK, Kind.COPY, Kind.ENDIO)
-_BACKGROUND: Final = (Kind.FLUSH_THREAD, Kind.WORK, Kind.COPY, Kind.ENDIO, Kind.SETTLE, Kind.GO_ON)
-_EAGER: Final = (Kind.ENDIO, Kind.COPY, Kind.FLUSH_THREAD, Kind.WORK, Kind.GO_ON, Kind.SETTLE)
+_LAZY: Final = (
+    Kind.SETTLE,
+    Kind.GO_ON,
+    Kind.FLUSH_THREAD,
+    Kind.WORK,
+    Kind.COPY,
+    Kind.ENDIO,
+    Kind.COPIES,
+)
+_BACKGROUND: Final = (
+    Kind.FLUSH_THREAD,
+    Kind.WORK,
+    Kind.COPY,
+    Kind.ENDIO,
+    Kind.SETTLE,
+    Kind.GO_ON,
+    Kind.COPIES,
+)
+_EAGER: Final = (
+    Kind.ENDIO,
+    Kind.COPY,
+    Kind.FLUSH_THREAD,
+    Kind.WORK,
+    Kind.GO_ON,
+    Kind.SETTLE,
+    Kind.COPIES,
+)
 HABITS: Final[tuple[_Habit, ...]] = (_LAZY, _BACKGROUND, _EAGER)
 """Requests before the background, as is canonical; the background before requests; what was begun
 before what is new."""
@@ -151,7 +175,15 @@ def _children(node: _Node, options: list[Action], made: int) -> Iterator[_Node]:
             made += 1
             # The first habit's way is canonical; to take up another costs once.
             broken = habit is not node.habit or _habitual(node.habit, options) != option
-            yield _Node(node.cost + broken, made, path, machine, habit)
+            cost = node.cost + (_price(option) if broken else 0)
+            yield _Node(cost, made, path, machine, habit)
+
+
+def _price(option: Action) -> int:
+    """What it costs to break a habit for this: the likelier it is, the less."""
+    if option.kind is Kind.COPIES:
+        return 1
+    return 3 if option.kind is Kind.COPY and option.which else 2
 
 
 def _proceed(machine: Machine) -> Observation | None:
