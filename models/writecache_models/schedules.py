@@ -181,9 +181,7 @@ def _children(node: _Node, options: list[Action], made: int) -> Iterator[_Node]:
 
 def _price(option: Action) -> int:
     """What it costs to break a habit for this: the likelier it is, the less."""
-    if option.kind is Kind.COPIES:
-        return 1
-    return 3 if option.kind is Kind.COPY and option.which else 2
+    return 1 if option.kind is Kind.COPIES else 2
 
 
 def _proceed(machine: Machine) -> Observation | None:
