@@ -143,7 +143,7 @@ def _parse_devices(
             return Refusal(environment.unknown_device_errno, f"{role} data device lookup failed")
     if len(words) <= 3:
         return BAD_ARGUMENTS
-    block_size = parse_unsigned32(words[3], environment.refuses_number_overflow)
+    block_size = parse_unsigned32(words[3], environment.saturates_numbers)
     if (
         block_size is None
         or not _SMALLEST_BLOCK <= block_size <= environment.page_size
@@ -160,25 +160,25 @@ def _option_words(words: tuple[str, ...], profile: Profile) -> tuple[str, ...] |
     refusal = Refusal("EINVAL", "Invalid number of feature args")
     if not words:
         return refusal
-    count = parse_unsigned32(words[0], profile.environment.refuses_number_overflow)
+    count = parse_unsigned32(words[0], profile.environment.saturates_numbers)
     if count is None or count > profile.maximum_feature_args or count > len(words) - 1:
         return refusal
     return words[1 : 1 + count]
 
 
 def _start_sector(word: str, cache_size: ByteCount, profile: Profile) -> int | None:
-    value = parse_unsigned64(word, profile.environment.refuses_number_overflow)
+    value = parse_unsigned64(word, profile.environment.saturates_numbers)
     return None if value is None or value >= sectors_of(cache_size) else value
 
 
 def _percent(word: str, cache_size: ByteCount, profile: Profile) -> int | None:
-    value = parse_signed32(word, profile.environment.refuses_number_overflow)
+    value = parse_signed32(word, profile.environment.saturates_numbers)
     return None if value is None or not 0 <= value <= 100 else value
 
 
 def _at_most(limit: int) -> Callable[[str, ByteCount, Profile], int | None]:
     def parse(word: str, cache_size: ByteCount, profile: Profile) -> int | None:
-        value = parse_unsigned32(word, profile.environment.refuses_number_overflow)
+        value = parse_unsigned32(word, profile.environment.saturates_numbers)
         return None if value is None or value > limit else value
 
     return parse

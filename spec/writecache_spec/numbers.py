@@ -42,7 +42,7 @@ def split_words(text: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def parse_unsigned32(word: str, refuses_overflow: bool = False) -> int | None:
+def parse_unsigned32(word: str, saturates: bool = False) -> int | None:
     """Read a word as `%u%c` does: the low 32 bits of a decimal number, None if it is none.
 
     >>> parse_unsigned32("007"), parse_unsigned32("4294967296"), parse_unsigned32("-1")
@@ -50,22 +50,22 @@ def parse_unsigned32(word: str, refuses_overflow: bool = False) -> int | None:
     >>> parse_unsigned32("4096k"), parse_unsigned32("0x10")
     (None, None)
     """
-    magnitude = _magnitude(word.lstrip(_SPACES), refuses_overflow)
+    magnitude = _magnitude(word.lstrip(_SPACES), saturates)
     return None if magnitude is None else wrap32(magnitude)
 
 
-def parse_unsigned64(word: str, refuses_overflow: bool = False) -> int | None:
+def parse_unsigned64(word: str, saturates: bool = False) -> int | None:
     """Read a word as `%llu%c` does: the low 64 bits of a decimal number, None if it is none.
 
-    >>> parse_unsigned64(str(2**64 + 3)), parse_unsigned64(str(2**64), refuses_overflow=True)
-    (3, None)
+    >>> parse_unsigned64(str(2**64 + 3)), parse_unsigned64(str(2**64), saturates=True) == U64 - 1
+    (3, True)
     >>> parse_unsigned64("1" + 9999 * "0" + "5"), parse_unsigned64(9999 * "0" + "5", True)
     (5, 5)
     """
-    return _magnitude(word.lstrip(_SPACES), refuses_overflow)
+    return _magnitude(word.lstrip(_SPACES), saturates)
 
 
-def parse_signed32(word: str, refuses_overflow: bool = False) -> int | None:
+def parse_signed32(word: str, saturates: bool = False) -> int | None:
     """Read a word as `%d%c` does: the low 32 bits of a decimal number, as two's complement.
 
     >>> parse_signed32("-5"), parse_signed32("4294967295"), parse_signed32("+5")
@@ -73,18 +73,18 @@ def parse_signed32(word: str, refuses_overflow: bool = False) -> int | None:
     """
     digits = word.lstrip(_SPACES)
     negative = digits.startswith("-")
-    magnitude = _magnitude(digits[1:] if negative else digits, refuses_overflow)
+    magnitude = _magnitude(digits[1:] if negative else digits, saturates)
     if magnitude is None:
         return None
     return signed32(-magnitude if negative else magnitude)
 
 
-def _magnitude(digits: str, refuses_overflow: bool) -> int | None:
+def _magnitude(digits: str, saturates: bool) -> int | None:
     if not digits or any(digit not in _DIGITS for digit in digits):
         return None
     # A number may have any number of digits.  10**64 is a multiple of 2**64, so that the last 64
     # decide what is left of it; what needs more than 20 is past 2**64.
     significant = digits.lstrip("0")
-    if refuses_overflow and (len(significant) > 20 or int(significant or "0") >= U64):
-        return None
+    if saturates and (len(significant) > 20 or int(significant or "0") >= U64):
+        return U64 - 1
     return wrap64(int(significant[-64:] or "0"))

@@ -41,8 +41,9 @@ class Environment(NamedTuple):
     """Whether the kernel was built with a pmem API and DAX: without, mode `p` is refused."""
     handles_hardware_errors: bool = False
     """Whether entries are also kept outside the metadata, to survive machine checks (x86-64)."""
-    refuses_number_overflow: bool = False
-    """Whether a number of more than 64 bits in a table is refused; older kernels cut it."""
+    saturates_numbers: bool = False
+    """Whether a number of more than 64 bits in a table counts as the largest of 64; older kernels
+    keep its low 64 bits."""
     unknown_device_errno: str = "ENOENT"
     """What naming a device that does not exist yields."""
     merges_with_any_request: bool = False
@@ -119,7 +120,7 @@ PROFILES: Final = {
             overwrite_counts_as_allocate=False,
             offloads_fua=True,
         ),
-        _V1_6_0._replace(name="1.6.0-7.2", environment=Environment(refuses_number_overflow=True)),
+        _V1_6_0._replace(name="1.6.0-7.2", environment=Environment(saturates_numbers=True)),
     )
 }
 """Every profile by name."""

@@ -55,16 +55,17 @@ def test_numbers_keep_their_low_bits(value: int) -> None:
 
 
 @pytest.mark.parametrize("value", [U64, U64 + 5, 10**30])
-def test_what_overflows_64_bits_is_cut_or_refused_by_profile(value: int) -> None:
+def test_what_overflows_64_bits_is_cut_or_saturates_by_profile(value: int) -> None:
     for parse in (parse_unsigned32, parse_unsigned64, parse_signed32):
-        assert parse(str(value), refuses_overflow=True) is None
-        assert parse(str(value), refuses_overflow=False) == {
+        assert parse(str(value), saturates=True) == parse(str(U64 - 1))
+        assert parse(f"-{value}", saturates=True) == parse(f"-{U64 - 1}")
+        assert parse(str(value), saturates=False) == {
             parse_unsigned32: value % U32,
             parse_unsigned64: value % U64,
             parse_signed32: signed32(value),
         }.get(parse)
-    assert parse_unsigned64(str(U64 - 1), refuses_overflow=True) == U64 - 1
-    assert parse_unsigned32(str(U64 - 1), refuses_overflow=True) == U32 - 1
+    assert parse_unsigned64(str(U64 - 1), saturates=True) == U64 - 1
+    assert parse_unsigned32(str(U64 - 1), saturates=True) == U32 - 1
 
 
 @pytest.mark.parametrize(
