@@ -89,6 +89,7 @@ class Setting(NamedTuple):
     table: str
     cache_sectors: int
     origin_sectors: int
+    """Whole cache blocks."""
 
     def machine(self, disks: tuple[Volatile, ...], contract: Contract) -> tuple[Machine, Journal]:
         """A machine on disks, before its first table."""
@@ -193,6 +194,9 @@ def _play(
     except (PanicError, HangError) as death:
         return [Violation(f"{op[0]} ends in {_name(death)}", moment)]
     failed = outcome.errno is not None
+    if outcome.errno == "EIO":
+        # No disk fails here: nothing may.
+        return [Violation(_refused(op[0], outcome.errno), moment)]
     match op[0]:
         case "read" if outcome.data is not None:
             values = map(_value, _sectors(outcome.data))
@@ -236,16 +240,17 @@ def _kept_from_origin(
             yield Violation("the flush message left the origin out of date", moment, (), sector)
 
 
-def _read(setting: Setting, machine: Machine, contract: Contract) -> list[tuple[str, int]]:
+def _read(setting: Setting, machine: Machine, contract: Contract) -> list[tuple[str, int | None]]:
     """Read everything, and say what is wrong with it."""
-    block_sectors = machine.wc.config.block_sectors if machine.wc else 1
-    whole = setting.origin_sectors // block_sectors * block_sectors
-    outcome = machine.read(0, whole)
+    outcome = machine.read(0, setting.origin_sectors)
     if outcome.data is None:
-        # Refused as a whole: that is allowed after an error.
-        return []
+        return [(_refused("read", outcome.errno), None)]
     wrong = contract.read(0, map(_value, _sectors(outcome.data)))
     return [(_wrong(value), sector) for sector, value in wrong]
+
+
+def _refused(name: str, errno: str | None) -> str:
+    return f"{name} fails though no disk does: {errno}"
 
 
 def _wrong(value: Value) -> str:

@@ -19,6 +19,11 @@ _MISUSE: Final = "misuse of the function, which no kernel commits"
 _NO_PACKAGE: Final = "6.12.117 and later in its series: no packaged user-mode kernel yet"
 _HUGE: Final = "a cache device of at least {}"
 
+
+def _by_itself(line: str) -> str:
+    return f"{line} -> {line}"
+
+
 UNRECORDED: Final[dict[str, dict[str, str]]] = {
     "arguments": {
         "if block_size < max(devices[name].logical_block_size for name in words[1:3]): -> "
@@ -31,18 +36,9 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         'raise ValueError(f"a superblock has {SUPERBLOCK_SIZE} bytes, not {len(data)}")': _MISUSE,
         "if len(data) % ENTRY_SIZE: -> raise ValueError("
         'f"entries have {ENTRY_SIZE} bytes each, and {len(data)} are no multiple")': _MISUSE,
-        **dict.fromkeys(
-            [
-                " -> ".join(
-                    2
-                    * [
-                        'return b"".join([_ENTRY.pack(sector, seq_count) '
-                        "for sector, seq_count in entries])"
-                    ]
-                )
-            ],
-            "for those who craft images",
-        ),
+        _by_itself(
+            'return b"".join([_ENTRY.pack(sector, seq_count) for sector, seq_count in entries])'
+        ): "for those who craft images",
     },
     "commit": {
         "case SuperblockWrite.BLOCK: -> return config.block_sectors": (
@@ -76,8 +72,7 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         'if (6, 12, 117) <= series < (6, 13, 0): -> return PROFILES["1.6.0-6.12.117"]': _NO_PACKAGE,
         "if found is None: -> "
         'raise ValueError(f"{release!r} does not begin with a kernel\'s version")': _MISUSE,
-        'return ".".join(map(str, self.target_version)) -> '
-        'return ".".join(map(str, self.target_version))': "for people",
+        _by_itself('return ".".join(map(str, self.target_version))'): "for people",
     },
     "resume": {
         "if event.metadata is None: -> "

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from writecache_models.trace import (
+    BEGIN,
     FORMAT,
     OPERATIONS,
     Observation,
@@ -70,6 +71,8 @@ def read_traces(path: Path) -> Iterator[Trace]:
 def _whole(where: str, header: Trace, steps: list[tuple[Op, Observation]]) -> Trace:
     if not steps:
         raise VectorError(f"{where}: a trace without steps")
+    if not header.extra.get("origin_delay") and any(op[0] == BEGIN for op, _ in steps):
+        raise VectorError(f"{where}: begin needs an origin_delay: without, what has run is chance")
     return replace(header, steps=tuple(steps))
 
 

@@ -45,6 +45,8 @@ def split_words(text: str) -> tuple[str, ...]:
 def parse_unsigned32(word: str, saturates: bool = False) -> int | None:
     """Read a word as `%u%c` does: the low 32 bits of a decimal number, None if it is none.
 
+    What has more than 64 bits is cut to 64 first, or where it `saturates` is the largest of them.
+
     >>> parse_unsigned32("007"), parse_unsigned32("4294967296"), parse_unsigned32("-1")
     (7, 0, None)
     >>> parse_unsigned32("4096k"), parse_unsigned32("0x10")

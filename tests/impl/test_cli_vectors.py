@@ -140,6 +140,7 @@ def test_a_trace_of_ones_own_is_recorded_and_only_then_judged(tmp_path: Path) ->
         "format": 1,
         "cache_sectors": 64,
         "origin_sectors": 256,
+        "origin_delay": 200,
         "table": "s ORIGIN CACHE 4096 2 autocommit_time 3600000",
     }
     ops = [["open"], ["begin", "write", 0, 8, 5], ["flush"], ["read", 0, 8]]

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 import writecache_models.contract as contract_module
 from writecache_models.contract import ZERO, Contract, Request, Version
 
-FLUSHED, UNFLUSHED = 1, 2
-
 
 def written(contract: Contract, sector: int, *values: int, fua: bool = False) -> None:
     contract.end(contract.write(sector, values, fua))

@@ -345,3 +345,11 @@ def test_a_failed_replacement_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
     with pytest.raises(VectorError, match="nowhere"):
         write_traces(tmp_path / "nowhere" / "v", [TRACE])
+
+
+def test_what_is_begun_needs_a_slow_origin(tmp_path: Path) -> None:
+    steps = ({"op": ["open"]}, {"op": ["begin", "write", 0, 8, 1]})
+    with pytest.raises(VectorError, match=r"v:1: begin needs an origin_delay"):
+        list(read_traces(written(tmp_path / "v", HEADER, *steps)))
+    path = written(tmp_path / "v", {**HEADER, "origin_delay": 300}, *steps)
+    assert [len(trace.steps) for trace in read_traces(path)] == [2]
