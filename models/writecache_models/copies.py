@@ -4,7 +4,7 @@ The copies that one pass of writeback submits are queued together: the block lay
 they end pass after pass.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 from writecache_spec.effects import Copy
@@ -36,7 +36,7 @@ def merged_copies(copies: list[Copy], any_request: bool) -> list[Copy]:
     return merged(reads, lambda copy: copy.origin_sector, any_request)
 
 
-def entangled(copies: list[Copy]) -> list[int]:
+def entangled(copies: Sequence[Copy]) -> list[int]:
     """Numbers of the copies whose order with the first one shows, itself the first.
 
     Entries of a damaged cache can be misaligned: two copies may write the same place, and each of
@@ -59,19 +59,22 @@ def entangled(copies: list[Copy]) -> list[int]:
 class Copies:
     """Copies submitted and not ended."""
 
-    def __init__(self, any_request: bool) -> None:
+    def __init__(self, any_request: bool, origin_sectors: int) -> None:
         self.any_request = any_request
         """Whether the block layer merges with any request queued together (`Environment`)."""
+        self.origin_sectors = origin_sectors
         self._passes: list[list[Copy]] = []
         # Those of each pass of writeback together, submitted and not begun.
-        self._ending: list[Copy] = []
+        self._ending: tuple[Copy, ...] = ()
         # Left of passes that have begun to end.
+        self._order: tuple[Copy, ...] | None = ()
+        # All of them as `in_order` has them, as long as that is known.
 
     def fork(self) -> "Copies":
         """An independent copy."""
-        fork = Copies(self.any_request)
+        fork = Copies(self.any_request, self.origin_sectors)
         fork._passes = [list(copies) for copies in self._passes]
-        fork._ending = list(self._ending)
+        fork._ending, fork._order = self._ending, self._order
         return fork
 
     def __len__(self) -> int:
@@ -93,18 +96,25 @@ class Copies:
 
     def submit(self, copy: Copy) -> None:
         """One more; a pass that was throttled goes on after its first copies have ended."""
-        self._passes[-1:] = [[*(self._passes[-1] if self._passes else []), copy]]
+        if not self._passes:
+            self.begin_pass()
+        self._passes[-1].append(copy)
+        self._order = None
 
-    def in_order(self, origin_sectors: int) -> list[Copy]:
+    def in_order(self) -> tuple[Copy, ...]:
         """Those under way, in the order in which they end canonically: pass after pass."""
-        begun = [
-            copy for copies in self._passes for copy in merged_copies(copies, self.any_request)
-        ]
-        # A write beyond the device is refused at once, while others are under way.
-        begun.sort(key=lambda copy: copy.origin_sector + copy.n_sectors <= origin_sectors)
-        return [*self._ending, *begun]
+        if self._order is None:
+            begun = [
+                copy for copies in self._passes for copy in merged_copies(copies, self.any_request)
+            ]
+            # A write beyond the device is refused at once, while others are under way.
+            begun.sort(key=lambda copy: copy.origin_sector + copy.n_sectors <= self.origin_sectors)
+            self._order = (*self._ending, *begun)
+        return self._order
 
-    def end(self, which: int, origin_sectors: int) -> Copy:
+    def end(self, which: int) -> Copy:
         """One of them ends."""
-        self._ending, self._passes = self.in_order(origin_sectors), []
-        return self._ending.pop(which)
+        order = self.in_order()
+        self._ending = self._order = (*order[:which], *order[which + 1 :])
+        self._passes = []
+        return order[which]

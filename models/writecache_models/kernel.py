@@ -1,8 +1,7 @@
-"""The kernel around a cache: who runs its critical sections, and plays their effects.
+"""The kernel around a cache: who runs its critical sections, and when.
 
-One work queue, first in, first out, each function on it at most once; kcopyd; the flush and the
-endio thread; timers and a clock.  **The canonical order** of what is pending: the flush thread, the
-work queue until it is empty, then copies end, then their blocks are freed.
+**The canonical order** of what is pending: the flush thread, the work queue until it is empty, then
+copies end, then their blocks are freed.
 
 A function of the work queue that pauses (`pause_writeback`) holds up what is queued behind it.
 
@@ -15,28 +14,11 @@ place.
 
 from collections.abc import Callable, Collection
 
-from writecache_models.actions import Action, ChoiceError, HangError, Kind, PanicError
-from writecache_models.copies import Copies, entangled
+from writecache_models.actions import ENDS_COPIES, Action, ChoiceError, HangError, Kind, PanicError
+from writecache_models.copies import entangled
+from writecache_models.core import Core
 from writecache_models.devices import Devices, OutOfRangeError
-from writecache_spec.effects import (
-    AwaitWorkQueue,
-    Broken,
-    Complete,
-    Copy,
-    Effect,
-    FlushDevice,
-    Log,
-    NotEnabled,
-    QueueWork,
-    Remap,
-    Returned,
-    Sleep,
-    StartTimer,
-    StopTimer,
-    Timer,
-    Work,
-    WriteMetadata,
-)
+from writecache_spec.effects import NotEnabled, Timer, Work
 from writecache_spec.events import (
     AutocommitTimer,
     CopyEnd,
@@ -50,73 +32,30 @@ from writecache_spec.events import (
     WritebackWork,
 )
 from writecache_spec.profile import Profile
-from writecache_spec.state import State, Waiter
+from writecache_spec.state import Waiter
 from writecache_spec.step import step
-from writecache_spec.units import Jiffies, sectors_of
-
-INITIAL_JIFFIES_S = 300
-"""The kernel's clock starts this long before it wraps 32 bits."""
+from writecache_spec.units import Jiffies
 
 
-class Kernel:
-    """At most one cache, its two devices, and everything that works in the background."""
+class Kernel(Core):
+    """Everything that works in the background of a cache, and the order in which it does."""
 
     def __init__(self, profile: Profile, devices: Devices) -> None:
-        self.profile = profile
-        self.devices = devices
-        self.wc: State | None = None
-        self.now = Jiffies(2**32 - INITIAL_JIFFIES_S * profile.environment.hz)
+        super().__init__(profile, devices)
         self.choices: tuple[int, ...] = ()
         """What to choose, in the order in which choices come; beyond its end: 0."""
         self.alternatives: list[int] = []
         """How many ways there were at each choice so far."""
         self.states: list[int] | None = None
         """Fingerprints before each choice, for whoever wants them."""
-        self.copies_held = False
-        """Whether what settles leaves copies under way: a slow origin."""
         self.death: PanicError | None = None
         """What killed it."""
-        self._queue: list[Work] = []
-        self._timers: dict[Timer, int] = {}
-        self._copies = Copies(profile.environment.merges_with_any_request)
-        self._completed: dict[int, str | None] = {}
-        self._remapped: list[Remap] = []
-        self._returned: list[str | None] = []
-
-    def adopt(self, other: "Kernel") -> None:
-        """Become a copy of another kernel; states are shared, bytes are not."""
-        self.wc, self.now = other.wc, other.now
-        self._queue, self._timers = list(other._queue), dict(other._timers)
-        self._copies = other._copies.fork()
-        self.copies_held = other.copies_held
-
-    def same_as(self, other: "Kernel") -> bool:
-        """Whether two kernels will do the same from now on."""
-        return (
-            self._queue == other._queue
-            and self._timers == other._timers
-            and self._copies.key() == other._copies.key()
-            and self.wc == other.wc
-            and self.devices.cache == other.devices.cache
-            and self.devices.origin == other.devices.origin
-        )
 
     def settle(self) -> None:
         """Run everything that is left to do but timers, and but copies where they are held."""
-        held = (Kind.COPY, Kind.COPIES) if self.copies_held else ()
+        held = ENDS_COPIES if self.copies_held else ()
         while self.run_one(held):
             pass
-
-    def pending(self) -> bool:
-        """Whether anything but timers is left to do."""
-        wc = self.wc
-        return wc is not None and bool(
-            self._queue or wc.flush_list or wc.writeback or wc.endio_list or self._copies
-        )
-
-    def working(self) -> bool:
-        """Whether the work queue has something on it, or runs it."""
-        return bool(self._queue) or (self.wc is not None and self.wc.writeback is not None)
 
     def actions(self) -> list[Action]:
         """What can happen now, in the canonical order; work that pauses may be among it.
@@ -136,20 +75,22 @@ class Kernel:
         if wc.endio_list:
             found.append(Action(Kind.ENDIO))
         found += [Action(Kind.COPY, which) for which in ways[1:]]
-        if ways and (Waiter.WRITEBACK in wc.sleeping if running else self._queue):
-            found += [Action(Kind.COPIES, n_copies) for n_copies in self._copies.batches()]
+        sleeps = Waiter.WRITEBACK in wc.sleeping
+        if ways and (sleeps if running else self._queue):
+            batches = self._copies.batches()
+            found += [Action(Kind.COPIES, n_copies) for n_copies in batches]
+            if sleeps and not wc.endio_list:
+                others = sorted({*range(2, len(self._copies))}.difference(batches))
+                found += [Action(Kind.SOME_COPIES, n_copies) for n_copies in others]
         return found
 
     def _next_to_end(self) -> list[int]:
         """Which copies could end next, as far as that makes a difference; canonically the first."""
         wc = self._live()
-        copies = self._copies.in_order(self._origin_sectors())
+        copies = self._copies.in_order()
         if not (wc.freelist or wc.endio_list):
             return list(range(len(copies)))
         return entangled(copies)
-
-    def _origin_sectors(self) -> int:
-        return sectors_of(len(self.devices.origin))
 
     def run_one(self, held: Collection[Kind] = ()) -> bool:
         """Let one thing happen, canonically the first; False where nothing can."""
@@ -171,7 +112,7 @@ class Kernel:
                 self._end_copy(action.which)
             case Kind.ENDIO:
                 self._end_io()
-            case Kind.COPIES:
+            case Kind.COPIES | Kind.SOME_COPIES:
                 for _ in range(action.which):
                     self._end_copy(0)
                 self._end_io()
@@ -207,7 +148,7 @@ class Kernel:
         self._step(EndioThread())
 
     def _end_copy(self, which: int) -> None:
-        copy = self._copies.end(which, self._origin_sectors())
+        copy = self._copies.end(which)
         failed = False
         try:
             self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
@@ -225,11 +166,6 @@ class Kernel:
         if not 0 <= choice < alternatives:
             raise ChoiceError
         return choice
-
-    def fingerprint(self) -> int:
-        """A number that is the same for kernels that will do the same, and hardly ever else."""
-        devices = (self.devices.cache, self.devices.origin)
-        return hash((self.wc, tuple(self._queue), self._copies.key(), devices))
 
     def _wait_while(self, condition: Callable[[], bool]) -> None:
         """Let the machine run until the condition is over."""
@@ -257,48 +193,3 @@ class Kernel:
             self.settle()
         self.now = Jiffies(end)
         self.settle()
-
-    def _live(self) -> State:
-        assert self.wc is not None, "there is no device"
-        return self.wc
-
-    def _step(self, event: Event) -> tuple[Effect, ...]:
-        after = step(self._live(), event)
-        self._take(after.state, after.effects)
-        return after.effects
-
-    def _take(self, wc: State, effects: tuple[Effect, ...]) -> None:
-        """Adopt the next state and play what led to it."""
-        self.wc = wc
-        for effect in effects:
-            match effect:
-                case Remap():
-                    self._remapped.append(effect)
-                case WriteMetadata():
-                    self.devices.write_metadata(wc.config.start_sector, effect)
-                case Complete(bio, errno):
-                    self._completed[bio.tag] = errno
-                case Copy():
-                    self._copies.submit(effect)
-                case StartTimer(timer, delay):
-                    self._timers.setdefault(timer, self.now + delay)
-                case StopTimer(timer):
-                    self._timers.pop(timer, None)
-                case FlushDevice(device):
-                    self.devices.flush(device)
-                case Log() | Sleep() | AwaitWorkQueue():
-                    pass
-                case _:
-                    self._take_control(effect)
-
-    def _take_control(self, effect: QueueWork | Returned | Broken | NotEnabled) -> None:
-        match effect:
-            case QueueWork(work):
-                if work not in self._queue:
-                    self._queue.append(work)
-            case Returned(errno):
-                self._returned.append(errno)
-            case Broken(reason):
-                raise PanicError(reason)
-            case NotEnabled(why):
-                raise HangError(why)

@@ -68,6 +68,10 @@ class Requests(Kernel):
         With `dsync` RWF_DSYNC on a device that advertises no FUA: a write, then a flush.
         """
         self.begin_write(sector, n_sectors, tag, fua, dsync)
+        return self.end_write()
+
+    def end_write(self) -> Outcome:
+        """Let a write that was begun, and all that it set in motion, come to its end."""
         while self.request is not None:
             self.proceed()
             self._pass_gap()

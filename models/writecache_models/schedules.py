@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from writecache_models.actions import Action, HangError, Kind, PanicError
+from writecache_models.habits import HABITS, habits_after, habitual
 from writecache_models.machine import Machine
 from writecache_models.observations import observe, perform, still_possible
 from writecache_models.requests import GOES_ON, Outcome
@@ -20,52 +21,8 @@ from writecache_models.vectors import Observation, Op
 Played = tuple[tuple[int, ...], Machine, Observation]
 """Choices made, the machine after them, and what it shows."""
 
-_Habit = tuple[Kind, ...]
-"""What happens first, of all that can."""
-
-_LAZY: Final = (
-    Kind.SETTLE,
-    Kind.GO_ON,
-    Kind.FLUSH_THREAD,
-    Kind.WORK,
-    Kind.COPY,
-    Kind.ENDIO,
-    Kind.COPIES,
-)
-_BACKGROUND: Final = (
-    Kind.FLUSH_THREAD,
-    Kind.WORK,
-    Kind.COPY,
-    Kind.ENDIO,
-    Kind.SETTLE,
-    Kind.GO_ON,
-    Kind.COPIES,
-)
-_EAGER: Final = (
-    Kind.ENDIO,
-    Kind.COPY,
-    Kind.FLUSH_THREAD,
-    Kind.WORK,
-    Kind.GO_ON,
-    Kind.SETTLE,
-    Kind.COPIES,
-)
-HABITS: Final[tuple[_Habit, ...]] = (_LAZY, _BACKGROUND, _EAGER)
-"""Requests before the background, as is canonical; the background before requests; what was begun
-before what is new."""
-
-
-def _habitual(habit: _Habit, options: list[Action]) -> Action:
-    """What a habit does of several things; among equal ones the first."""
-    return min(options, key=lambda option: habit.index(option.kind))
-
-
-def _habits_after(habit: _Habit, options: list[Action], option: Action) -> list[_Habit]:
-    """Habits that a schedule may have from here on, having done `option`."""
-    if _habitual(habit, options) == option:
-        return [habit]
-    others = [other for other in HABITS if _habitual(other, options) == option]
-    return [habit, *others]
+MAXIMUM_AIMS: Final = 8
+"""Numbers of copies that are tried where any number may end."""
 
 
 class _Node(NamedTuple):
@@ -75,7 +32,7 @@ class _Node(NamedTuple):
     number: int
     path: tuple[int, ...]
     machine: Machine
-    habit: _Habit
+    habit: int
 
 
 class Recorded(NamedTuple):
@@ -137,7 +94,7 @@ class Recorded(NamedTuple):
         begun = machine.fork()
         name, sector, n_sectors, tag = self.op
         begun.begin_write(sector, n_sectors, tag, name == "write_fua", name == "write_dsync")
-        agenda: list[_Node] = [_Node(0, 0, (), begun, HABITS[0])]
+        agenda: list[_Node] = [_Node(0, 0, (), begun, 0)]
         visited: set[object] = set()
         made = 0
         while agenda:
@@ -152,7 +109,7 @@ class Recorded(NamedTuple):
             if too_many or state in visited or not still_possible(node.machine, self.seen):
                 continue
             visited.add(state)
-            children = list(_children(node, options, made))
+            children = list(_children(node, self._worth_trying(node.machine, options), made))
             made += len(children)
             for child in children:
                 heappush(agenda, child)
@@ -160,28 +117,65 @@ class Recorded(NamedTuple):
                 # All that is left to do pauses.
                 yield node.path, node.machine, self._end(node.machine)
 
+    def _worth_trying(self, machine: Machine, options: list[Action]) -> list[tuple[int, Action]]:
+        """Options with their choices; where any number of copies may end, only likely numbers.
 
-def _children(node: _Node, options: list[Action], made: int) -> Iterator[_Node]:
+        All but the canonical rest of the write decides how many blocks are free in the end, nearly
+        always block by block: what was seen tells from one trial which number to try next.
+        """
+        choices = list(enumerate(options))
+        numbers = {way.which: choice for choice, way in choices if way.kind is Kind.SOME_COPIES}
+        wanted = _free_blocks(self.seen)
+        if not numbers or wanted is None:
+            return choices
+        aimed: set[int] = set()
+        greatest = max(numbers)
+        for number in (greatest // 2, greatest // 4, greatest * 3 // 4):
+            while number not in aimed and len(aimed) < MAXIMUM_AIMS:
+                aimed.add(number)
+                trial = machine.fork()
+                trial.act(Action(Kind.SOME_COPIES, number))
+                found = _free_blocks(self._observed(trial, trial.end_write))
+                if found is None:
+                    break
+                number = min(max(number + wanted - found, 1), greatest)
+        likely = {numbers[number] for number in aimed if number in numbers}
+        return [
+            (choice, way)
+            for choice, way in choices
+            if way.kind is not Kind.SOME_COPIES or choice in likely
+        ]
+
+
+def _free_blocks(seen: Observation) -> int | None:
+    """How many blocks a status line says are free."""
+    words = (seen.get("status") or "").split()
+    return int(words[2]) if len(words) > 2 else None
+
+
+def _children(node: _Node, choices: list[tuple[int, Action]], made: int) -> Iterator[_Node]:
     """What may come of a gap: each thing that can happen, with each habit that goes on from it."""
     # Where there is one way only there is no choice, unless a request is under way.
+    options = [option for _, option in choices]
     is_choice = node.machine.request is not None or len(options) > 1
-    for choice, option in enumerate(options):
+    ways = [habitual(habit, options) for habit in HABITS]
+    for choice, option in choices:
         machine = node.machine.fork()
         machine.waiting_at_gap = option.kind not in GOES_ON
         if not _survives(machine, option):
             continue
         path = (*node.path, choice) if is_choice else node.path
-        for habit in _habits_after(node.habit, options, option):
+        for habit in habits_after(node.habit, ways, option):
             made += 1
             # The first habit's way is canonical; to take up another costs once.
-            broken = habit is not node.habit or _habitual(node.habit, options) != option
+            broken = habit != node.habit or ways[node.habit] != option
             cost = node.cost + (_price(option) if broken else 0)
             yield _Node(cost, made, path, machine, habit)
 
 
 def _price(option: Action) -> int:
     """What it costs to break a habit for this: the likelier it is, the less."""
-    return 1 if option.kind is Kind.COPIES else 2
+    return 1 if option.kind in (Kind.COPIES, Kind.SOME_COPIES) else 2
 
 
 def _proceed(machine: Machine) -> Observation | None:

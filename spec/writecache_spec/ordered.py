@@ -81,7 +81,8 @@ class OrderedMap(Generic[V]):
         )
 
     def __hash__(self) -> int:
-        return hash(tuple(self.items()))
+        # Of its ends only: who hashes states at every step hashes the entries as well.
+        return hash((self._size, self.first(), self.last()))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{key}: {value!r}" for key, value in islice(self.items(), 8))

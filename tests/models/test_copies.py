@@ -32,18 +32,23 @@ def test_only_copies_that_write_one_place_with_the_first_or_through_others_can_b
 
 
 def test_copies_end_pass_after_pass_and_a_fork_is_independent() -> None:
-    copies = Copies(any_request=False)
+    copies = Copies(any_request=False, origin_sectors=1000)
     assert not copies
     for sectors in ((8, 4), (0,)):
         copies.begin_pass()
         for sector in sectors:
             copies.submit(copy(sector))
     # The first pass's two lie next to each other, and are merged.
-    assert [one.origin_sector for one in copies.in_order(1000)] == [4, 8, 0]
+    assert [one.origin_sector for one in copies.in_order()] == [4, 8, 0]
     fork = copies.fork()
     assert fork.key() == copies.key()
-    assert copies.end(1, 1000).origin_sector == 8
-    assert [one.origin_sector for one in copies.in_order(1000)] == [4, 0]
-    assert len(fork.in_order(1000)) == 3
-    # What reaches beyond the origin is refused before others end.
-    assert fork.in_order(9)[0].origin_sector == 8
+    assert copies.end(1).origin_sector == 8
+    assert [one.origin_sector for one in copies.in_order()] == [4, 0]
+    assert len(fork.in_order()) == 3
+
+
+def test_what_reaches_beyond_the_origin_is_refused_before_others_end() -> None:
+    copies = Copies(any_request=False, origin_sectors=9)
+    for sector in (4, 8):
+        copies.submit(copy(sector))
+    assert copies.in_order()[0].origin_sector == 8
