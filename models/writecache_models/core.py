@@ -1,0 +1,133 @@
+"""What the kernel around a cache is made of, and how effects play on it.
+
+Two devices, one work queue (first in, first out, each function on it at most once), kcopyd, timers
+and a clock.  What happens next is for others to say (`kernel`).
+"""
+
+from writecache_models.actions import HangError, PanicError
+from writecache_models.copies import Copies
+from writecache_models.devices import Devices
+from writecache_spec.effects import (
+    AwaitWorkQueue,
+    Broken,
+    Complete,
+    Copy,
+    Effect,
+    FlushDevice,
+    Log,
+    NotEnabled,
+    QueueWork,
+    Remap,
+    Returned,
+    Sleep,
+    StartTimer,
+    StopTimer,
+    Timer,
+    Work,
+    WriteMetadata,
+)
+from writecache_spec.events import Event
+from writecache_spec.profile import Profile
+from writecache_spec.state import State
+from writecache_spec.step import step
+from writecache_spec.units import Jiffies, sectors_of
+
+INITIAL_JIFFIES_S = 300
+"""The kernel's clock starts this long before it wraps 32 bits."""
+
+
+class Core:
+    """At most one cache, its two devices, and what its effects have set in motion."""
+
+    def __init__(self, profile: Profile, devices: Devices) -> None:
+        self.profile = profile
+        self.devices = devices
+        self.wc: State | None = None
+        self.now = Jiffies(2**32 - INITIAL_JIFFIES_S * profile.environment.hz)
+        self.copies_held = False
+        """Whether what settles leaves copies under way: a slow origin."""
+        self._queue: list[Work] = []
+        self._timers: dict[Timer, int] = {}
+        merges = profile.environment.merges_with_any_request
+        self._copies = Copies(merges, sectors_of(len(devices.origin)))
+        self._completed: dict[int, str | None] = {}
+        self._remapped: list[Remap] = []
+        self._returned: list[str | None] = []
+
+    def adopt(self, other: "Core") -> None:
+        """Become a copy of another one; states and contents are shared, they never change."""
+        self.wc, self.now = other.wc, other.now
+        self._queue, self._timers = list(other._queue), dict(other._timers)
+        self._copies, self.copies_held = other._copies.fork(), other.copies_held
+
+    def same_as(self, other: "Core") -> bool:
+        """Whether two will do the same from now on."""
+        return (
+            self._queue == other._queue
+            and self._timers == other._timers
+            and self._copies.key() == other._copies.key()
+            and self.wc == other.wc
+            and self.devices.cache == other.devices.cache
+            and self.devices.origin == other.devices.origin
+        )
+
+    def fingerprint(self) -> int:
+        """A number that is the same for those that will do the same, and hardly ever else."""
+        devices = (self.devices.cache, self.devices.origin)
+        return hash((self.wc, tuple(self._queue), self._copies.key(), devices))
+
+    def pending(self) -> bool:
+        """Whether anything but timers is left to do."""
+        wc = self.wc
+        return wc is not None and bool(
+            self._queue or wc.flush_list or wc.writeback or wc.endio_list or self._copies
+        )
+
+    def working(self) -> bool:
+        """Whether the work queue has something on it, or runs it."""
+        return bool(self._queue) or (self.wc is not None and self.wc.writeback is not None)
+
+    def _live(self) -> State:
+        assert self.wc is not None, "there is no device"
+        return self.wc
+
+    def _step(self, event: Event) -> tuple[Effect, ...]:
+        after = step(self._live(), event)
+        self._take(after.state, after.effects)
+        return after.effects
+
+    def _take(self, wc: State, effects: tuple[Effect, ...]) -> None:
+        """Adopt the next state and play what led to it."""
+        self.wc = wc
+        for effect in effects:
+            match effect:
+                case Remap():
+                    self._remapped.append(effect)
+                case WriteMetadata():
+                    self.devices.write_metadata(wc.config.start_sector, effect)
+                case Complete(bio, errno):
+                    self._completed[bio.tag] = errno
+                case Copy():
+                    self._copies.submit(effect)
+                case StartTimer(timer, delay):
+                    self._timers.setdefault(timer, self.now + delay)
+                case StopTimer(timer):
+                    self._timers.pop(timer, None)
+                case FlushDevice(device):
+                    self.devices.flush(device)
+                case Log() | Sleep() | AwaitWorkQueue():
+                    pass
+                case _:
+                    self._take_control(effect)
+
+    def _take_control(self, effect: QueueWork | Returned | Broken | NotEnabled) -> None:
+        match effect:
+            case QueueWork(work):
+                if work not in self._queue:
+                    self._queue.append(work)
+            case Returned(errno):
+                self._returned.append(errno)
+            case Broken(reason):
+                raise PanicError(reason)
+            case NotEnabled(why):
+                raise HangError(why)

@@ -1,0 +1,57 @@
+"""Habits: what a schedule nearly always does first, of all that can happen at a gap.
+
+A search tries schedules that keep to one before those that break with it.
+"""
+
+from typing import Final
+
+from writecache_models.actions import Action, Kind
+
+_Habit = tuple[Kind, ...]
+"""What happens first, of all that can."""
+
+_LAZY: Final = (
+    Kind.SETTLE,
+    Kind.GO_ON,
+    Kind.FLUSH_THREAD,
+    Kind.WORK,
+    Kind.COPY,
+    Kind.ENDIO,
+    Kind.COPIES,
+    Kind.SOME_COPIES,
+)
+_BACKGROUND: Final = (
+    Kind.FLUSH_THREAD,
+    Kind.WORK,
+    Kind.COPY,
+    Kind.ENDIO,
+    Kind.SETTLE,
+    Kind.GO_ON,
+    Kind.COPIES,
+    Kind.SOME_COPIES,
+)
+_EAGER: Final = (
+    Kind.ENDIO,
+    Kind.COPY,
+    Kind.FLUSH_THREAD,
+    Kind.WORK,
+    Kind.GO_ON,
+    Kind.SETTLE,
+    Kind.COPIES,
+    Kind.SOME_COPIES,
+)
+HABITS: Final[tuple[_Habit, ...]] = (_LAZY, _BACKGROUND, _EAGER)
+"""Requests before the background, as is canonical; the background before requests; what was begun
+before what is new."""
+
+
+def habitual(habit: _Habit, options: list[Action]) -> Action:
+    """What a habit does of several things; among equal ones the first."""
+    return min(options, key=lambda option: habit.index(option.kind))
+
+
+def habits_after(habit: int, ways: list[Action], option: Action) -> list[int]:
+    """Habits that a schedule may have from here on, having done `option`; `ways` is theirs."""
+    if ways[habit] == option:
+        return [habit]
+    return [habit, *(other for other, way in enumerate(ways) if way == option)]
