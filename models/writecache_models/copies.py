@@ -81,6 +81,11 @@ class Copies:
         """How many are under way."""
         return len(self._ending) + sum(map(len, self._passes))
 
+    @property
+    def fresh(self) -> bool:
+        """Whether none has ended since a pass submitted some."""
+        return any(self._passes)
+
     def batches(self) -> list[int]:
         """How many have ended when one pass's have, and the next one's, and so on."""
         sizes = [len(copies) for copies in (self._ending, *self._passes) if copies]

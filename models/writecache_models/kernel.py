@@ -79,8 +79,8 @@ class Kernel(Core):
         if ways and (sleeps if running else self._queue):
             batches = self._copies.batches()
             found += [Action(Kind.COPIES, n_copies) for n_copies in batches]
-            if sleeps and not wc.endio_list:
-                others = sorted({*range(2, len(self._copies))}.difference(batches))
+            if not wc.endio_list and (sleeps or self._copies.fresh):
+                others = sorted({*range(1, len(self._copies))}.difference(batches))
                 found += [Action(Kind.SOME_COPIES, n_copies) for n_copies in others]
         return found
 

@@ -21,8 +21,8 @@ from writecache_models.vectors import Observation, Op
 Played = tuple[tuple[int, ...], Machine, Observation]
 """Choices made, the machine after them, and what it shows."""
 
-MAXIMUM_AIMS: Final = 8
-"""Numbers of copies that are tried where any number may end."""
+AIM_FIRST_AT: Final = (0.5, 0.25)
+"""Of all numbers of copies that may end, as a share: what is tried first, and then."""
 
 
 class _Node(NamedTuple):
@@ -109,7 +109,11 @@ class Recorded(NamedTuple):
             if too_many or state in visited or not still_possible(node.machine, self.seen):
                 continue
             visited.add(state)
-            children = list(_children(node, self._worth_trying(node.machine, options), made))
+            choices = [one for one in enumerate(options) if one[1].kind is not Kind.SOME_COPIES]
+            for choice, trial, expected in self._aimed(node.machine, options):
+                choices.append((choice, options[choice]))
+                yield (*node.path, choice), trial, expected
+            children = list(_children(node, choices, made))
             made += len(children)
             for child in children:
                 heappush(agenda, child)
@@ -117,34 +121,35 @@ class Recorded(NamedTuple):
                 # All that is left to do pauses.
                 yield node.path, node.machine, self._end(node.machine)
 
-    def _worth_trying(self, machine: Machine, options: list[Action]) -> list[tuple[int, Action]]:
-        """Options with their choices; where any number of copies may end, only likely numbers.
+    def _aimed(
+        self, machine: Machine, options: list[Action]
+    ) -> Iterator[tuple[int, Machine, Observation]]:
+        """Where any number of copies may end, those with which as many blocks are free as was seen.
 
-        All but the canonical rest of the write decides how many blocks are free in the end, nearly
-        always block by block: what was seen tells from one trial which number to try next.
+        If the rest of the write is canonical that number decides how many are free in the end,
+        nearly always block by block: one trial tells which to try next.  Gives the choice and what
+        comes of it.
         """
-        choices = list(enumerate(options))
-        numbers = {way.which: choice for choice, way in choices if way.kind is Kind.SOME_COPIES}
         wanted = _free_blocks(self.seen)
-        if not numbers or wanted is None:
-            return choices
-        aimed: set[int] = set()
-        greatest = max(numbers)
-        for number in (greatest // 2, greatest // 4, greatest * 3 // 4):
-            while number not in aimed and len(aimed) < MAXIMUM_AIMS:
-                aimed.add(number)
+        if wanted is None or options[-1].kind is not Kind.SOME_COPIES:
+            return
+        several = (Kind.COPIES, Kind.SOME_COPIES)
+        choices = {way.which: at for at, way in enumerate(options) if way.kind in several}
+        tried: set[int] = set()
+        for start in AIM_FIRST_AT:
+            number = round(start * max(choices))
+            while number in choices and number not in tried:
+                tried.add(number)
                 trial = machine.fork()
-                trial.act(Action(Kind.SOME_COPIES, number))
-                found = _free_blocks(self._observed(trial, trial.end_write))
+                trial.act(options[choices[number]])
+                expected = self._observed(trial, trial.end_write)
+                found = _free_blocks(expected)
                 if found is None:
                     break
-                number = min(max(number + wanted - found, 1), greatest)
-        likely = {numbers[number] for number in aimed if number in numbers}
-        return [
-            (choice, way)
-            for choice, way in choices
-            if way.kind is not Kind.SOME_COPIES or choice in likely
-        ]
+                if found == wanted:
+                    yield choices[number], trial, expected
+                    return
+                number += wanted - found
 
 
 def _free_blocks(seen: Observation) -> int | None:
