@@ -45,7 +45,7 @@ class Kernel(Core):
         self.choices: tuple[int, ...] = ()
         """What to choose, in the order in which choices come; beyond its end: 0."""
         self.alternatives: list[int] = []
-        """How many ways there were at each choice so far."""
+        """How many ways there were at each choice so far, without those that differ in a number."""
         self.states: list[int] | None = None
         """Fingerprints before each choice, for whoever wants them."""
         self.death: PanicError | None = None
@@ -97,7 +97,7 @@ class Kernel(Core):
         found = self.actions() if self.pending() else []
         actions = [action for action in found if action.kind not in held]
         if len(actions) > 1:
-            chosen = actions[self.choose(len(actions))]
+            chosen = self.choose(actions)
             actions = [chosen, *(action for action in actions if action != chosen)]
         return any(self.act(action) for action in actions)
 
@@ -156,16 +156,16 @@ class Kernel(Core):
             failed = True
         self._step(CopyEnd(copy.job, failed))
 
-    def choose(self, alternatives: int) -> int:
+    def choose(self, options: list[Action]) -> Action:
         """Take the next choice."""
         number = len(self.alternatives)
-        self.alternatives.append(alternatives)
+        self.alternatives.append(sum(way.kind is not Kind.SOME_COPIES for way in options))
         if self.states is not None:
             self.states.append(self.fingerprint())
         choice = self.choices[number] if number < len(self.choices) else 0
-        if not 0 <= choice < alternatives:
+        if not 0 <= choice < len(options):
             raise ChoiceError
-        return choice
+        return options[choice]
 
     def _wait_while(self, condition: Callable[[], bool]) -> None:
         """Let the machine run until the condition is over."""

@@ -81,7 +81,7 @@ class Requests(Kernel):
     def _pass_gap(self) -> None:
         """Let things happen between two pieces of a write until it goes on."""
         while self.request is not None and (options := self.options()):
-            chosen = options[self.choose(len(options))]
+            chosen = self.choose(options)
             # Work that pauses does not happen: then the next does.
             others = (option for option in options if option != chosen)
             done = next((option for option in (chosen, *others) if self.act(option)), None)

@@ -124,7 +124,7 @@ class Recorded(NamedTuple):
     def _aimed(
         self, machine: Machine, options: list[Action]
     ) -> Iterator[tuple[int, Machine, Observation]]:
-        """Where any number of copies may end, those with which as many blocks are free as was seen.
+        """Where any number of copies may end: one with which as many blocks are free as was seen.
 
         If the rest of the write is canonical that number decides how many are free in the end,
         nearly always block by block: one trial tells which to try next.  Gives the choice and what
