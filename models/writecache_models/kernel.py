@@ -44,8 +44,8 @@ class Kernel(Core):
         super().__init__(profile, devices)
         self.choices: tuple[int, ...] = ()
         """What to choose, in the order in which choices come; beyond its end: 0."""
-        self.alternatives: list[int] = []
-        """How many ways there were at each choice so far, without those that differ in a number."""
+        self.alternatives: list[list[Action]] = []
+        """What there was at each choice so far, without the ways that differ in a number."""
         self.states: list[int] | None = None
         """Fingerprints before each choice, for whoever wants them."""
         self.death: PanicError | None = None
@@ -159,7 +159,7 @@ class Kernel(Core):
     def choose(self, options: list[Action]) -> Action:
         """Take the next choice."""
         number = len(self.alternatives)
-        self.alternatives.append(sum(way.kind is not Kind.SOME_COPIES for way in options))
+        self.alternatives.append([way for way in options if way.kind is not Kind.SOME_COPIES])
         if self.states is not None:
             self.states.append(self.fingerprint())
         choice = self.choices[number] if number < len(self.choices) else 0

@@ -6,7 +6,6 @@ schedule follows a *habit*, and what it costs is how often it breaks with it, an
 other operation is searched by the choices that it meets while it settles.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
@@ -70,11 +69,11 @@ class Recorded(NamedTuple):
 
     def _settlings(self, machine: Machine, effort: int) -> Iterator[Played]:
         """Ways to do an operation that is no write, by the choices met while it settles."""
-        agenda: deque[tuple[int, ...]] = deque([()])
-        tried = 0
+        agenda: list[tuple[int, int, tuple[int, ...]]] = [(0, 0, ())]
+        made = tried = 0
         visited: set[int] = set()
         while agenda and tried < effort:
-            choices = agenda.popleft()
+            cost, _, choices = heappop(agenda)
             tried += 1
             fork = machine.fork()
             states: list[int] = []
@@ -86,8 +85,11 @@ class Recorded(NamedTuple):
                     break
                 visited.add(states[position])
                 canonical = (0,) * (position - len(choices))
-                for choice in range(1, fork.alternatives[position]):
-                    agenda.append((*choices, *canonical, choice))
+                for choice, way in enumerate(fork.alternatives[position][1:], 1):
+                    made += 1
+                    # In which order copies end that write one place matters most.
+                    dearer = cost + (1 if way.kind is Kind.COPY and way.which else 3)
+                    heappush(agenda, (dearer, made, (*choices, *canonical, choice)))
 
     def _write_schedules(self, machine: Machine, effort: int) -> Iterator[Played]:
         """Walk through what may happen between the pieces of a write, and after it."""
