@@ -1,0 +1,33 @@
+"""What the search must try to explain what kernels did."""
+
+from pathlib import Path
+
+import pytest
+
+from writecache_models import checker, schedules
+from writecache_models.judge import judge
+from writecache_models.vectors import Trace, read_traces
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+
+
+def searched(suite: str, name: str) -> Trace:
+    path = VECTORS / f"{suite}-searched.jsonl.xz"
+    return next(trace for trace in read_traces(path) if trace.name == name)
+
+
+@pytest.mark.parametrize("aims", [True, False])
+def test_how_many_copies_have_ended_before_a_pass_is_aimed_at(
+    monkeypatch: pytest.MonkeyPatch, aims: bool
+) -> None:
+    monkeypatch.setattr(checker, "EFFORTS", (64,))
+    if not aims:
+        monkeypatch.setattr(schedules, "AIM_FIRST_AT", ())
+    report = judge(searched("bookworm", "sweep-long2-226"))
+    assert (report.divergence is None) is aims
+
+
+def test_copies_that_write_one_place_may_end_in_any_order() -> None:
+    report = judge(searched("bookworm", "crafted-release-1-384"))
+    assert report.divergence is None
+    assert report.non_canonical == 1
