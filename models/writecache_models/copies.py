@@ -113,9 +113,13 @@ class Copies:
                 copy for copies in self._passes for copy in merged_copies(copies, self.any_request)
             ]
             # A write beyond the device is refused at once, while others are under way.
-            begun.sort(key=lambda copy: copy.origin_sector + copy.n_sectors <= self.origin_sectors)
+            begun.sort(key=self.fits)
             self._order = (*self._ending, *begun)
         return self._order
+
+    def fits(self, copy: Copy) -> bool:
+        """Whether it writes within the origin."""
+        return copy.origin_sector + copy.n_sectors <= self.origin_sectors
 
     def end(self, which: int) -> Copy:
         """One of them ends."""

@@ -90,6 +90,9 @@ class Kernel(Core):
         copies = self._copies.in_order()
         if not (wc.freelist or wc.endio_list):
             return list(range(len(copies)))
+        if not self._copies.fits(copies[0]):
+            # It fails, and nothing that ends after it is freed: any may end before.
+            return list(range(len(copies)))
         return entangled(copies)
 
     def run_one(self, held: Collection[Kind] = ()) -> bool:
