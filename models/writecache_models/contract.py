@@ -44,6 +44,16 @@ class Request(NamedTuple):
     fua: bool = False
 
 
+class FlushMessage(NamedTuple):
+    """A `flush` message that has begun."""
+
+    began: int
+    allowed: Mapping[int, frozenset[Value]]
+    """What the origin may hold when it ends, of what had been written when it began."""
+    ever: Mapping[int, frozenset[Value]]
+    """All that had been written by then."""
+
+
 def standing(versions: Iterable[Version], firm: Iterable[Version]) -> tuple[Version, ...]:
     """The versions that no firm one supersedes."""
     limit = max((version.began for version in firm), default=-1)
@@ -58,6 +68,8 @@ class Contract:
         self._versions: dict[int, tuple[Version, ...]] = {}
         """Those that a crash may leave."""
         self._ever: dict[int, frozenset[Value]] = {}
+        self._discarded: dict[int, int] = {}
+        """When the last discard of a sector began."""
         for sector, value in (before or {}).items():
             self._versions[sector] = (Version(frozenset({value}), 0, 0, succeeded=True),)
             self._ever[sector] = frozenset({value})
@@ -77,6 +89,7 @@ class Contract:
         request = Request(self._tick(), range(sector, sector + n_sectors))
         for place in request.sectors:
             held = self._ever.get(place, frozenset()) | {ZERO}
+            self._discarded[place] = request.began
             self._add(place, Version(held, request.began))
         return request
 
@@ -93,8 +106,17 @@ class Contract:
             self._versions[sector] = standing(versions, firm)
 
     def flush(self) -> Request:
-        """A flush begins; or a `flush` message, whose end the origin is then asked about."""
+        """A flush begins."""
         return Request(self._tick(), range(0))
+
+    def flush_message(self) -> FlushMessage:
+        """A `flush` message begins, at whose end `in_origin` says what the origin may hold."""
+        began = self._tick()
+        allowed = {
+            sector: _values(standing(versions, _ended_before(versions, began)))
+            for sector, versions in self._versions.items()
+        }
+        return FlushMessage(began, allowed, dict(self._ever))
 
     def end_flush(self, request: Request, failed: bool = False) -> None:
         """A flush has ended: what had ended before it began is durable."""
@@ -119,10 +141,13 @@ class Contract:
         """The values that a crash may leave now."""
         return _values(self._of(sector))
 
-    def in_origin(self, sector: int, message: Request) -> frozenset[Value]:
+    def in_origin(self, sector: int, message: FlushMessage) -> frozenset[Value]:
         """The values that the origin may hold after a successful `flush` message."""
-        versions = self._of(sector)
-        return _values(standing(versions, _ended_before(versions, message.began)))
+        zeros = frozenset({ZERO})
+        ever = self._ever.get(sector, zeros)
+        if self._discarded.get(sector, 0) > message.began:
+            return ever
+        return message.allowed.get(sector, zeros) | (ever - message.ever.get(sector, zeros))
 
     def read(self, sector: int, values: Iterable[Value]) -> list[tuple[int, Value]]:
         """A read has ended, during which nothing else began or ended.
@@ -163,6 +188,7 @@ class Contract:
         """An independent copy."""
         fork = Contract()
         fork._now, fork._versions, fork._ever = self._now, dict(self._versions), dict(self._ever)
+        fork._discarded = dict(self._discarded)
         return fork
 
     def _of(self, sector: int) -> tuple[Version, ...]:

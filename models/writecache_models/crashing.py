@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from writecache_models.actions import HangError, PanicError
 from writecache_models.content import Content
-from writecache_models.contract import ZERO, Contract, Request, Value
+from writecache_models.contract import ZERO, Contract, FlushMessage, Request, Value
 from writecache_models.devices import Devices, pattern
 from writecache_models.machine import Machine
 from writecache_models.observations import perform
@@ -188,6 +188,7 @@ def _play(
 ) -> list[Violation]:
     """Play one operation and ask the contract about its result."""
     whole, op = op, op[1:] if op[0] == BEGIN else op
+    message = contract.flush_message()
     request = _begin(contract, op)
     try:
         outcome = perform(machine, whole, setting.table)
@@ -207,7 +208,7 @@ def _play(
         case "flush":
             contract.end_flush(request, failed)
         case "message" if op[1:] == ["flush"] and not failed:
-            return list(_kept_from_origin(setting, machine, contract, request, moment))
+            return list(_kept_from_origin(setting, machine, contract, message, moment))
         case "discard":
             contract.end(request, failed)
         case "write" | "write_fua" | "write_dsync":
@@ -231,7 +232,7 @@ def _begin(contract: Contract, op: Op) -> Request:
 
 
 def _kept_from_origin(
-    setting: Setting, machine: Machine, contract: Contract, message: Request, moment: int
+    setting: Setting, machine: Machine, contract: Contract, message: FlushMessage, moment: int
 ) -> Iterator[Violation]:
     """What a `flush` message should have brought to the origin."""
     for sector in range(setting.origin_sectors):

@@ -103,7 +103,7 @@ def test_a_flush_message_is_asked_of_the_origin() -> None:
     contract = Contract()
     written(contract, 0, 1)
     written(contract, 0, 2)
-    message = contract.flush()
+    message = contract.flush_message()
     written(contract, 0, 3)
     assert contract.in_origin(0, message) == {2, 3}
 

@@ -1,0 +1,136 @@
+"""Clients: whoever has a request under way, from its beginning to what the contract hears of it."""
+
+from typing import Any
+
+from writecache_models.stage import Stage
+from writecache_models.world import Client, Piece
+from writecache_spec.events import Bio, BioPrivate, Device, EndIo, Map
+from writecache_spec.events import Op as Asks
+from writecache_spec.units import Sector
+
+Op = tuple[Any, ...]
+"""An operation, as vectors write it, without a tag."""
+
+
+class Clients(Stage):
+    """An event of a request."""
+
+    def _client(self, tag: int) -> Client:
+        return next(client for client in self.world.clients if client.tag == tag)
+
+    def _put(self, changed: Client) -> None:
+        self._become(
+            clients=tuple(
+                changed if client.tag == changed.tag else client for client in self.world.clients
+            )
+        )
+
+    def _begin_request(self, op: Op) -> None:
+        contract = self.world.contract
+        tag = self.world.n_begun - 1
+        name, sector, n_sectors = op if len(op) == 3 else (op[0], Sector(0), Sector(0))
+        readable: tuple[frozenset[Any], ...] = ()
+        bios: tuple[Bio, ...]
+        match name:
+            case "write" | "write_fua":
+                fua = name == "write_fua"
+                bios = (Bio(Asks.WRITE, sector, n_sectors, fua, tag=tag),)
+                base = self._value_of(bios[0])
+                values = range(base + sector, base + sector + n_sectors)
+                request = contract.write(sector, values, fua)
+            case "read":
+                bios = (Bio(Asks.READ, sector, n_sectors, tag=tag),)
+                request = contract.flush()
+                readable = tuple(contract.readable(sector + i) for i in range(n_sectors))
+            case "discard":
+                bios = (Bio(Asks.DISCARD, sector, n_sectors, tag=tag),)
+                request = contract.discard(sector, n_sectors)
+            case "flush":
+                numbers = range(self.setting.profile.flush_bios)
+                bios = tuple(Bio(Asks.FLUSH, flush_number=i, tag=tag) for i in numbers)
+                request = contract.flush()
+            case _:
+                raise ValueError(f"no such operation: {op}")
+        client = Client(tag, request, op, bios, readable=readable)
+        self._become(clients=(*self.world.clients, client))
+
+    def _map(self, tag: int) -> None:
+        """Offer the cache what is left of a request."""
+        client = self._client(tag)
+        bio = client.rest[0]
+        n_pieces = len(self.world.pieces)
+        self._put(client._replace(n_flying=client.n_flying + 1, rest=client.rest[1:]))
+        self._step(Map(bio))
+        if tag in self._wc().sleeping:
+            self._put(client)
+            return
+        accepted = bio.n_sectors
+        if len(self.world.pieces) > n_pieces:
+            accepted = self.world.pieces[-1].n_sectors
+        if accepted < bio.n_sectors:
+            client = self._client(tag)
+            left = bio._replace(
+                sector=Sector(bio.sector + accepted), n_sectors=Sector(bio.n_sectors - accepted)
+            )
+            self._put(client._replace(rest=(left, *client.rest)))
+
+    def _end_io(self, number: int, failed: bool) -> None:
+        """A disk has done a piece, or failed to."""
+        world = self.world
+        piece = world.pieces[number]
+        bio = piece.bio
+        pieces = (*world.pieces[:number], *world.pieces[number + 1 :])
+        self._become(pieces=pieces, n_failed=world.n_failed + failed)
+        if piece.writes:
+            disk = world.disk(piece.device)
+            disk = disk.fail(piece.writes) if failed else disk.write(piece.writes, bio.fua)
+            self._become(**{piece.device.value: disk})
+        elif bio.op is Asks.FLUSH and not failed:
+            self._flush(piece.device)
+        elif bio.op is Asks.READ and not failed:
+            self._read(piece)
+        self._step(EndIo(bio, piece.private, failed))
+        if piece.private is not BioPrivate.FUA_IN_PROGRESS or failed:
+            self._report(bio, "EIO" if failed else None)
+
+    def _read(self, piece: Piece) -> None:
+        client = self._client(piece.bio.tag)
+        first = piece.sector
+        if piece.device is Device.CACHE:
+            first = Sector(self.shape.place(piece.sector))
+        disk = self.world.disk(piece.device)
+        for i in range(piece.n_sectors):
+            sector = piece.bio.sector + i
+            if disk.read(first + i) not in client.readable[sector - client.op[1]]:
+                self.violations.append("what is read is not the last that was written")
+
+    def _report(self, bio: Bio, errno: str | None) -> None:
+        """A piece of a request is reported."""
+        client = self._client(bio.tag)
+        self._put(client._replace(n_flying=client.n_flying - 1, errno=client.errno or errno))
+
+    def _end_clients(self) -> None:
+        """Requests end of which nothing is left, or that failed."""
+        for client in self.world.clients:
+            if client.n_flying or (client.rest and not client.errno):
+                continue
+            failed = client.errno is not None
+            contract = self.world.contract.fork()
+            if client.op[0] == "flush":
+                contract.end_flush(client.request, failed)
+            elif client.op[0] != "read":
+                contract.end(client.request, failed)
+            if failed and not self.world.n_failed:
+                self.violations.append(f"{client.op[0]} fails though no disk does")
+            clients = tuple(one for one in self.world.clients if one is not client)
+            self._become(clients=clients, contract=contract)
+
+    def _note_readable(self) -> None:
+        """What may be read changes while a read is under way."""
+        for client in self.world.clients:
+            if client.readable:
+                readable = tuple(
+                    old | self.world.contract.readable(sector)
+                    for sector, old in enumerate(client.readable, client.op[1])
+                )
+                self._put(client._replace(readable=readable))

@@ -1,0 +1,122 @@
+"""Recovery: what becomes of an image that a crash has left, and whether the contract allows it.
+
+An image is activated and read to its end.  Its recovery, too, can crash, at each of its effects,
+and so can the recovery after that.  What it comes to does not depend on how the image came about:
+so every image is recovered once, however many crashes leave it.
+"""
+
+from typing import NamedTuple
+
+from writecache_models.contract import Contract
+from writecache_models.stage import Moment
+from writecache_models.symbolic import Disk, Image, Remains, Symbol
+from writecache_models.turns import turn
+from writecache_models.world import Setting, World, visible
+
+Values = tuple[Symbol, ...]
+"""What a whole device reads as."""
+
+
+class Recovered(NamedTuple):
+    """What an image comes to."""
+
+    reads: tuple[Values, ...]
+    """As what the device can be read, the first one where no recovery crashes."""
+    problems: tuple[str, ...] = ()
+    """Where it does not come to a device that can be read, or not to the same one twice."""
+
+
+class Recoveries:
+    """Recoveries of one setting's images, each made once."""
+
+    def __init__(self, setting: Setting, depth: int = 2, limit: int = 1_000_000) -> None:
+        self.setting = setting
+        self.depth = depth
+        """How often recovery may crash before it comes through."""
+        self.limit = limit
+        self._known: dict[tuple[Image, int], Recovered] = {}
+
+    @property
+    def n_images(self) -> int:
+        """Images recovered so far."""
+        return len(self._known)
+
+    def of(self, image: Image, depth: int | None = None) -> Recovered:
+        """Recover an image."""
+        depth = self.depth if depth is None else depth
+        known = self._known.get((image, depth))
+        if known is None:
+            known = self._recover(image, depth)
+            if len(self._known) < self.limit:
+                self._known[image, depth] = known
+        return known
+
+    def _recover(self, image: Image, depth: int) -> Recovered:
+        cache, origin = image
+        world = World(None, Disk.of(cache), Disk.of(origin), Contract())
+        after = turn(self.setting, world, ("open",))
+        assert after is not None
+        if after.world.wc is None or after.panic:
+            return Recovered((), after.violations[:1] or ("activation fails",))
+        if after.world.wc.error:
+            return Recovered((), ("activation ends with an error",))
+        values = tuple(value for _, value in visible(self.setting, after.world))
+        reads: dict[Values, None] = {values: None}
+        problems: dict[str, None] = {}
+        if depth:
+            for again in _images(after.moments[:-1]):
+                if again == image:
+                    continue
+                other = self.of(again, depth - 1)
+                reads |= dict.fromkeys(other.reads)
+                problems |= dict.fromkeys(other.problems)
+            for again in after.moments[-1].remains.images():
+                # Read to its end: the next crash must not change what was read.
+                if again != image and self.of(again, depth - 1).reads[:1] != (values,):
+                    problems["a second crash changes what was read after the first"] = None
+        return Recovered(tuple(reads), tuple(problems))
+
+
+def _images(moments: tuple[Moment, ...]) -> dict[Image, None]:
+    return {image: None for moment in moments for image in moment.remains.images()}
+
+
+class Judge:
+    """Lets the power fail at moments, and asks the contract."""
+
+    def __init__(self, setting: Setting, depth: int = 2) -> None:
+        self.recoveries = Recoveries(setting, depth)
+        self._sectors = range(setting.origin_sectors)
+        self.n_states = 0
+        """Contents that crashes left, one by one."""
+        self.n_pairs = 0
+        """Distinct ones, with what the contract allows of each."""
+        self._moments: dict[object, tuple[str, ...]] = {}
+        self._pairs: set[int] = set()
+
+    def fail_at(self, moment: Moment) -> tuple[str, ...]:
+        """What is wrong with what a crash at this moment may leave."""
+        remains, contract = moment
+        self.n_states += remains.n_images()
+        allowed = tuple(contract.survivors(sector) for sector in self._sectors)
+        key = remains, allowed
+        known = self._moments.get(key)
+        if known is None:
+            known = tuple(dict.fromkeys(self._problems(remains, allowed)))
+            self._moments[key] = known
+        return known
+
+    def _problems(self, remains: Remains, allowed: tuple[frozenset[object], ...]) -> list[str]:
+        found: list[str] = []
+        for image in remains.images():
+            pair = hash((image, allowed))
+            if pair in self._pairs:
+                continue
+            self._pairs.add(pair)
+            self.n_pairs += 1
+            reads, problems = self.recoveries.of(image)
+            found += problems
+            for values in reads:
+                if any(value not in one for value, one in zip(values, allowed, strict=True)):
+                    found.append("after a crash, what is read is not what was promised")
+        return found

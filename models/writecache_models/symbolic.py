@@ -1,0 +1,166 @@
+"""Disks of a few sectors whose contents are symbols, and what a crash may leave of them.
+
+What bytes say does not matter to a search, only which are equal: a sector of data is a number (0 is
+a sector of zeros), a sector of metadata is what it holds of superblock and entries.  Sectors that
+only pad the metadata area are left out.
+
+A sector has a durable content and the *pending* ones that were written since it was last flushed,
+the latest last.  What is in flight may be there and may not.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from math import prod
+from typing import Final, NamedTuple
+
+from writecache_spec.effects import Metadata, WriteMetadata
+from writecache_spec.layout import ENTRY_SIZE, SUPERBLOCK_SIZE, MemoryEntry, Superblock
+from writecache_spec.state import Config
+from writecache_spec.units import SECTOR_SIZE
+
+MetadataSector = tuple[Superblock | None, tuple[MemoryEntry, ...]]
+"""The superblock is in the first sector."""
+Symbol = int | MetadataSector
+ZEROS: Final = 0
+Image = tuple[tuple[Symbol, ...], tuple[Symbol, ...]]
+"""What a crash left: the sectors of the cache device, those of the origin."""
+
+
+class Shape(NamedTuple):
+    """Which sectors of a cache device are kept: metadata that says something, then data."""
+
+    n_entries: int
+    data_start: int
+    """The device's own number of the first sector of data."""
+
+    @classmethod
+    def of(cls, config: Config) -> "Shape":
+        """The shape of a cache that begins at sector 0."""
+        return cls(config.n_blocks, config.data_start)
+
+    @property
+    def n_metadata(self) -> int:
+        """Sectors that hold the superblock or entries."""
+        return -(-(SUPERBLOCK_SIZE + self.n_entries * ENTRY_SIZE) // SECTOR_SIZE)
+
+    def place(self, sector: int) -> int:
+        """Where a sector of data is kept."""
+        return sector - self.data_start + self.n_metadata
+
+    def _entries_in(self, sector: int) -> range:
+        """The entries that lie in a sector of metadata; none lies in two."""
+        first = max(sector * SECTOR_SIZE - SUPERBLOCK_SIZE, 0) // ENTRY_SIZE
+        last = ((sector + 1) * SECTOR_SIZE - SUPERBLOCK_SIZE) // ENTRY_SIZE
+        return range(first, min(last, self.n_entries))
+
+    def metadata_sectors(self, effect: WriteMetadata) -> Iterator[tuple[int, MetadataSector]]:
+        """The kept sectors that a write of metadata changes, and what it writes there."""
+        metadata: Metadata = effect.metadata
+        last = min(effect.first_sector + effect.n_sectors, self.n_metadata)
+        for sector in range(effect.first_sector, last):
+            entries = tuple(
+                MemoryEntry(entry.original_sector, entry.seq_count)
+                for entry in (metadata.entries[index] for index in self._entries_in(sector))
+            )
+            yield sector, (metadata.superblock if sector == 0 else None, entries)
+
+    def superblock(self, sectors: Sequence[Symbol]) -> Superblock:
+        """The superblock that a device's sectors hold."""
+        first = sectors[0]
+        if isinstance(first, int) or first[0] is None:
+            return Superblock()
+        return first[0]
+
+    def entries(self, sectors: Sequence[Symbol]) -> tuple[MemoryEntry, ...]:
+        """All entries that a device's sectors hold."""
+        found: list[MemoryEntry] = []
+        for sector in range(self.n_metadata):
+            content = sectors[sector]
+            if isinstance(content, int):
+                # Zeros: sector 0, of commit 0.
+                found += [MemoryEntry(*(0, 0))] * len(self._entries_in(sector))  # type: ignore[arg-type]
+            else:
+                found += content[1]
+        return tuple(found)
+
+
+class Disk(NamedTuple):
+    """One disk, as it is at one moment."""
+
+    durable: tuple[Symbol, ...]
+    pending: tuple[tuple[Symbol, ...], ...]
+    """By sector."""
+
+    @classmethod
+    def of(cls, sectors: Iterable[Symbol]) -> "Disk":
+        """A disk with nothing pending."""
+        durable = tuple(sectors)
+        return cls(durable, ((),) * len(durable))
+
+    def read(self, place: int) -> Symbol:
+        """What a sector holds now."""
+        pending = self.pending[place]
+        return pending[-1] if pending else self.durable[place]
+
+    def latest(self) -> tuple[Symbol, ...]:
+        """What all sectors hold now."""
+        return tuple(
+            [pending[-1] if pending else durable for durable, pending in zip(*self, strict=True)]
+        )
+
+    def write(self, writes: Iterable[tuple[int, Symbol]], fua: bool = False) -> "Disk":
+        """Write sectors."""
+        durable, pending = list(self.durable), list(self.pending)
+        for place, content in writes:
+            if fua:
+                durable[place], pending[place] = content, ()
+                continue
+            others = tuple(one for one in pending[place] if one != content)
+            # One content that is durable already leaves nothing to chance.
+            pending[place] = (*others, content) if others or content != durable[place] else ()
+        return Disk(tuple(durable), tuple(pending))
+
+    def fail(self, writes: Iterable[tuple[int, Symbol]]) -> "Disk":
+        """A write has failed: a crash may show it, and what is read is what was."""
+        disk = self
+        for place, content in writes:
+            disk = disk.write([(place, content), (place, self.read(place))])
+        return disk
+
+    def flush(self) -> "Disk":
+        """Make everything durable."""
+        return Disk.of(self.latest())
+
+
+Flying = tuple[tuple[int, Symbol], ...]
+"""Writes that a disk has been given and not yet done, by sector."""
+
+
+def ways(disk: Disk, flying: Flying) -> list[tuple[Symbol, ...]]:
+    """What a crash may leave of each sector."""
+    found = [
+        (durable, *(one for one in pending if one != durable)) if pending else (durable,)
+        for durable, pending in zip(*disk, strict=True)
+    ]
+    for place, content in flying:
+        if content not in found[place]:
+            found[place] = (*found[place], content)
+    return found
+
+
+class Remains(NamedTuple):
+    """What a crash may leave of both disks."""
+
+    cache: tuple[tuple[Symbol, ...], ...]
+    origin: tuple[tuple[Symbol, ...], ...]
+
+    def n_images(self) -> int:
+        """How many images there are."""
+        return prod(map(len, (*self.cache, *self.origin)))
+
+    def images(self) -> Iterator[Image]:
+        """All of them."""
+        origins = list(product(*self.origin))
+        for cache in product(*self.cache):
+            for origin in origins:
+                yield cache, origin

@@ -1,0 +1,250 @@
+"""Turns: what happens in a world, one event after the other.
+
+`candidates` lists what may be next; `turn` lets it happen, or says that it cannot happen now.  What
+the contract has to say against it comes with the result, as do all moments between its effects: at
+each of them the power may fail.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+from writecache_models.clients import Clients, Op
+from writecache_models.stage import DeathError, Moment, NotNowError
+from writecache_models.world import Control, Setting, World, bytes_of_origin, visible
+from writecache_spec import events as happens
+from writecache_spec.arguments import BlockDevice, Refusal
+from writecache_spec.construct import construct
+from writecache_spec.effects import Timer, Work
+from writecache_spec.state import State, Waiter
+from writecache_spec.units import Sector
+
+Turn = tuple[Any, ...]
+"""An event of the world: its name, and which of several."""
+MOST_IOS: Final = 5
+"""I/Os of one critical section, that a search lets fail one by one; the cache waits for each."""
+
+
+class After(NamedTuple):
+    """What came of an event."""
+
+    world: World
+    moments: tuple[Moment, ...]
+    violations: tuple[str, ...]
+    """Of the contract.  After a panic the world is as it was."""
+    panic: bool = False
+
+
+def candidates(setting: Setting, world: World, ops: Iterable[Op], failures: int) -> Iterator[Turn]:
+    """Events that may be possible; `failures` says how many I/Os may fail in all."""
+    wc = world.wc
+    may_fail = world.n_failed < failures
+    fails = (False, True) if may_fail else (False,)
+    ios = (None, *range(MOST_IOS)) if may_fail else (None,)
+    if wc is None:
+        yield ("open",)
+        return
+    for number in range(len(world.pieces)):
+        yield from (("io", number, failed) for failed in fails)
+    for client in world.clients:
+        if client.rest and client.tag not in wc.sleeping:
+            yield ("map", client.tag)
+    for name in _threads(wc, world):
+        yield from ((name, io) for io in ios)
+    for number in range(len(world.copies)):
+        yield from (("copy", number, failed) for failed in fails)
+    for timer in sorted(world.timers, key=lambda timer: timer.value):
+        yield ("timer", timer.value)
+    if world.control is None:
+        yield from (("begin", *op) for op in ops if _may_begin(world, op))
+    elif not world.control.works:
+        yield ("go on",)
+
+
+def _threads(wc: State, world: World) -> Iterator[str]:
+    """Who can run its next critical section."""
+    if wc.flush_list:
+        yield "flush thread"
+    if Waiter.WRITEBACK not in wc.sleeping if wc.writeback is not None else world.queue:
+        yield "work"
+    if wc.endio_taken:
+        yield "endio"
+    elif wc.endio_list:
+        yield "endio take"
+
+
+def _may_begin(world: World, op: Op) -> bool:
+    """Whether device-mapper lets an operation begin now."""
+    assert world.wc is not None
+    match op[0]:
+        case "resume" | "open":
+            return world.wc.suspended
+        case "suspend":
+            return not world.wc.suspended and not world.clients
+        case "message":
+            return True
+        case _:
+            return not world.wc.suspended
+
+
+def turn(setting: Setting, world: World, event: Turn) -> After | None:
+    """Let an event happen; None where it cannot happen now."""
+    return _Turn(setting, world).play(event)
+
+
+class _Turn(Clients):
+    """Any event."""
+
+    def play(self, event: Turn) -> After | None:
+        before = self.world
+        try:
+            self._happen(event)
+        except NotNowError:
+            return None
+        except DeathError as panic:
+            return After(before, tuple(self.moments), (f"a panic: {panic}",), panic=True)
+        self._end_clients()
+        self._note_readable()
+        self._moment()
+        return After(self.world, tuple(self.moments), (*self.violations, *self._wrong()))
+
+    def _begin(self, op: Op) -> None:
+        """An operation begins."""
+        self._become(contract=self.world.contract.fork(), n_begun=self.world.n_begun + 1)
+        match op:
+            case ("message", *words):
+                self._begin_control(op, happens.Message(tuple(words)))
+            case ("suspend",):
+                self._begin_control(op, happens.Suspend())
+            case ("resume",):
+                self._resume()
+            case ("open",):
+                self._open()
+            case _:
+                self._begin_request(op)
+
+    def _happen(self, event: Turn) -> None:
+        name, *which = event
+        match name:
+            case "open":
+                self._open()
+            case "begin":
+                self._begin(tuple(which))
+            case "io":
+                self._end_io(*which)
+            case "map":
+                self._map(which[0])
+            case "flush thread":
+                self._do(happens.FlushThread, *which)
+            case "work":
+                self._work(*which)
+            case "copy":
+                self._end_copy(*which)
+            case "endio take":
+                self._do(happens.EndioTake, *which)
+            case "endio":
+                self._do(happens.EndioThread, *which)
+            case "timer":
+                timer = Timer(which[0])
+                self._become(timers=self.world.timers - {timer})
+                ends: dict[Timer, happens.Event] = {
+                    Timer.AUTOCOMMIT: happens.AutocommitTimer(),
+                    Timer.MAX_AGE: happens.MaxAgeTimer(),
+                }
+                self._step(ends[timer])
+            case "go on":
+                self._go_on()
+            case _:
+                raise ValueError(f"no such event: {name}")
+
+    # The background
+
+    def _work(self, io: int | None) -> None:
+        """The work queue goes on."""
+        if self._wc().writeback is not None:
+            self._do(happens.WritebackContinue, io)
+        else:
+            work = self.world.queue[0]
+            self._become(queue=self.world.queue[1:])
+            self._do(happens.FlushWork if work is Work.FLUSH else happens.WritebackWork, io)
+        control = self.world.control
+        if self._wc().writeback is None and control is not None and control.works:
+            self._become(control=control._replace(works=control.works - 1))
+
+    def _end_copy(self, number: int, failed: bool) -> None:
+        world = self.world
+        copy = world.copies[number]
+        writes = tuple(enumerate(world.source(copy, self.shape), copy.origin_sector))
+        origin = world.origin.fail(writes) if failed else world.origin.write(writes)
+        self._become(
+            copies=(*world.copies[:number], *world.copies[number + 1 :]),
+            origin=origin,
+            n_failed=world.n_failed + failed,
+        )
+        self._step(happens.CopyEnd(copy.job, failed))
+
+    # Messages, suspend, tables
+
+    def _begin_control(self, op: Op, event: happens.Event) -> None:
+        message = self.world.contract.flush_message()
+        self._step(event)
+        if self._awaits:
+            working = len(self.world.queue) + (self._wc().writeback is not None)
+            self._become(control=Control(op, message, working))
+        elif self._returned and not self.world.n_failed and not self._wc().suspended:
+            self.violations.append(f"{op[0]} fails though no disk does")
+
+    def _go_on(self) -> None:
+        control = self.world.control
+        assert control is not None
+        if control.op[0] == "suspend":
+            if self.world.queue or self._wc().writeback is not None:
+                raise NotNowError
+            self._step(happens.SuspendEnd())
+            if not self._has_returned:
+                return
+        else:
+            self._step(happens.FlushMessageEnd())
+            if self._returned is None:
+                self._check_origin(control)
+        self._become(control=None)
+
+    def _check_origin(self, control: Control) -> None:
+        """A `flush` message says that the origin has everything."""
+        for sector in range(self.setting.origin_sectors):
+            held = self.world.origin.read(sector)
+            if held not in self.world.contract.in_origin(sector, control.message):
+                self.violations.append("the flush message left the origin out of date")
+
+    def _open(self) -> None:
+        """A table is loaded, and the device resumed."""
+        sectors = self.world.cache.latest()
+        underlying = {
+            "CACHE": BlockDevice(self.setting.cache_size),
+            "ORIGIN": BlockDevice(bytes_of_origin(self.setting)),
+        }
+        made = construct(
+            self.setting.profile, self.setting.table, underlying, self.shape.superblock(sectors)
+        )
+        for effect in made.effects:
+            self._play(effect)
+        if isinstance(made.result, Refusal):
+            self.violations.append(f"activation fails: {made.result.message}")
+            return
+        self._become(wc=made.result, timers=frozenset(), queue=())
+        self._resume()
+
+    def _resume(self) -> None:
+        sectors = self.world.cache.latest()
+        metadata = (self.shape.superblock(sectors), self.shape.entries(sectors))
+        self._step(happens.Resume(metadata, Sector(self.setting.origin_sectors)))
+
+    # What a read would show
+
+    def _wrong(self) -> Iterator[str]:
+        """What is wrong with what a read would return now, sector by sector."""
+        wc = self.world.wc
+        if wc is None or wc.poisoned:
+            return
+        for sector, value in visible(self.setting, self.world):
+            if value not in self.world.contract.readable(sector):
+                yield "what is read is not the last that was written"

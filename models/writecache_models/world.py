@@ -1,0 +1,187 @@
+"""A world: a cache, its two disks, whoever uses it, and all that is under way at one moment.
+
+Nothing here decides.  Whatever can happen next is an *event* of the world (`turns`): a request
+begins, a piece of one is mapped, a disk has done what it was asked to, a thread or the work queue
+runs its next critical section, a copy ends, a timer ends, the power fails.  Time is left out: a
+timer that runs may end at any moment, and a disk may take its time.
+
+Worlds are values.  Two with equal keys will do the same, up to the names of values and requests and
+the size of sequence counts.
+"""
+
+from collections.abc import Hashable, Iterator
+from typing import Any, NamedTuple
+
+from writecache_models.contract import Contract, FlushMessage, Request
+from writecache_models.symbolic import Disk, Flying, Image, Remains, Shape, Symbol, ways
+from writecache_spec.effects import Copy, Timer, Work
+from writecache_spec.entries import find_newest
+from writecache_spec.events import Bio, BioPrivate, Device
+from writecache_spec.layout import MemorySize, calculate_memory_size
+from writecache_spec.profile import Profile
+from writecache_spec.state import State, cache_sector, entry_is_committed
+from writecache_spec.units import BlockIndex, ByteCount, Sector, bytes_of, sectors_of
+
+
+class Setting(NamedTuple):
+    """What stays the same whatever happens."""
+
+    profile: Profile
+    options: str
+    """Of the table line, after the block size."""
+    n_entries: int
+    origin_sectors: int
+    """Whole cache blocks."""
+    block_size: ByteCount = ByteCount(512)
+
+    @property
+    def block_sectors(self) -> Sector:
+        """Sectors of a cache block."""
+        return sectors_of(self.block_size)
+
+    @property
+    def cache_size(self) -> ByteCount:
+        """Bytes of the smallest cache device with so many entries."""
+        metadata = -(-(64 + 16 * self.n_entries) // self.block_size) * self.block_size
+        size = ByteCount(metadata + self.n_entries * self.block_size)
+        made = calculate_memory_size(size, self.block_size)
+        assert isinstance(made, MemorySize)
+        assert made.n_blocks == self.n_entries, f"no device has {self.n_entries} blocks"
+        return size
+
+    @property
+    def shape(self) -> Shape:
+        """Of the cache device."""
+        size = calculate_memory_size(self.cache_size, self.block_size)
+        assert isinstance(size, MemorySize)
+        return Shape(self.n_entries, sectors_of(size.metadata_size))
+
+    @property
+    def table(self) -> str:
+        """The table line."""
+        return f"s ORIGIN CACHE {self.block_size} {self.options}"
+
+
+class Piece(NamedTuple):
+    """What a disk has been asked to do on behalf of a request."""
+
+    bio: Bio
+    device: Device
+    sector: Sector
+    """On that device."""
+    n_sectors: Sector
+    private: BioPrivate
+    writes: Flying = ()
+    """Of a write or a discard: where on the disk, and what."""
+
+
+class Client(NamedTuple):
+    """A request under way."""
+
+    tag: int
+    request: Request
+    """As the contract knows it."""
+    op: tuple[Any, ...]
+    rest: tuple[Bio, ...]
+    """Left to be mapped."""
+    n_flying: int = 0
+    """Pieces that were mapped and have not been reported."""
+    errno: str | None = None
+    readable: tuple[frozenset[Hashable], ...] = ()
+    """Of a read: what each sector could hold at any moment since it began."""
+
+
+class Control(NamedTuple):
+    """A message or a suspend that waits."""
+
+    op: tuple[str, ...]
+    message: FlushMessage
+    works: int
+    """How much of what the work queue does it still waits for."""
+
+
+class World(NamedTuple):
+    """Everything there is."""
+
+    wc: State | None
+    cache: Disk
+    origin: Disk
+    contract: Contract
+    """Never changed: its successor is another one."""
+    queue: tuple[Work, ...] = ()
+    timers: frozenset[Timer] = frozenset()
+    copies: tuple[Copy, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+    clients: tuple[Client, ...] = ()
+    control: Control | None = None
+    n_begun: int = 0
+    """Operations begun so far."""
+    n_failed: int = 0
+    """I/Os that have failed."""
+    n_crashes: int = 0
+
+    def disk(self, device: Device) -> Disk:
+        """One of the two."""
+        return self.cache if device is Device.CACHE else self.origin
+
+    def source(self, copy: Copy, shape: Shape) -> tuple[Symbol, ...]:
+        """What a copy would copy now."""
+        first = shape.place(copy.cache_sector)
+        return tuple(self.cache.read(first + number) for number in range(copy.n_sectors))
+
+
+def new_world(setting: Setting) -> World:
+    """Two disks of zeros."""
+    shape = setting.shape
+    n_kept = shape.n_metadata + setting.n_entries * setting.block_sectors
+    zeros = (0,)
+    return World(None, Disk.of(zeros * n_kept), Disk.of(zeros * setting.origin_sectors), Contract())
+
+
+def remains(world: World, shape: Shape) -> Remains:
+    """What a crash at this moment may leave."""
+    flying: dict[Device, list[tuple[int, Symbol]]] = {Device.CACHE: [], Device.ORIGIN: []}
+    for piece in world.pieces:
+        flying[piece.device] += piece.writes
+    for copy in world.copies:
+        flying[Device.ORIGIN] += enumerate(world.source(copy, shape), copy.origin_sector)
+    return Remains(
+        tuple(ways(world.cache, tuple(flying[Device.CACHE]))),
+        tuple(ways(world.origin, tuple(flying[Device.ORIGIN]))),
+    )
+
+
+def after_crash(world: World, image: Image) -> World:
+    """The power has failed and come back."""
+    contract = world.contract.fork()
+    contract.crash()
+    cache, origin = image
+    return World(
+        None,
+        Disk.of(cache),
+        Disk.of(origin),
+        contract,
+        n_begun=world.n_begun,
+        n_failed=world.n_failed,
+        n_crashes=world.n_crashes + 1,
+    )
+
+
+def bytes_of_origin(setting: Setting) -> ByteCount:
+    """The origin's size."""
+    return bytes_of(Sector(setting.origin_sectors))
+
+
+def visible(setting: Setting, world: World) -> Iterator[tuple[int, Any]]:
+    """What reads would return now, sector by sector, but for those that would wait."""
+    wc = world.wc
+    assert wc is not None
+    shape = setting.shape
+    for sector in range(setting.origin_sectors):
+        offset = sector % setting.block_sectors
+        index = find_newest(wc, sector - offset)
+        if index is None:
+            yield sector, world.origin.read(sector)
+        elif entry_is_committed(wc, wc.entries[index]) or not wc.writes_in_progress:
+            place = shape.place(cache_sector(wc.config, BlockIndex(index)) + offset)
+            yield sector, world.cache.read(place)
