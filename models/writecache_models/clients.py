@@ -6,6 +6,7 @@ from writecache_models.stage import Stage
 from writecache_models.world import Client, Piece
 from writecache_spec.events import Bio, BioPrivate, Device, EndIo, Map
 from writecache_spec.events import Op as Asks
+from writecache_spec.state import blocks_at
 from writecache_spec.units import Sector
 
 Op = tuple[Any, ...]
@@ -46,7 +47,7 @@ class Clients(Stage):
                 bios = (Bio(Asks.DISCARD, sector, n_sectors, tag=tag),)
                 request = contract.discard(sector, n_sectors)
             case "flush":
-                numbers = range(self.setting.profile.flush_bios)
+                numbers = self.setting.profile.flush_numbers
                 bios = tuple(Bio(Asks.FLUSH, flush_number=i, tag=tag) for i in numbers)
                 request = contract.flush()
             case _:
@@ -89,7 +90,10 @@ class Clients(Stage):
             self._flush(piece.device)
         elif bio.op is Asks.READ and not failed:
             self._read(piece)
-        self._step(EndIo(bio, piece.private, failed))
+        blocks = range(0)
+        if piece.device is Device.CACHE:
+            blocks = blocks_at(self._wc().config, piece.sector, piece.n_sectors)
+        self._step(EndIo(bio, piece.private, failed, blocks=blocks))
         if piece.private is not BioPrivate.FUA_IN_PROGRESS or failed:
             self._report(bio, "EIO" if failed else None)
 

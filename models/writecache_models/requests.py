@@ -14,8 +14,9 @@ from writecache_models.actions import Action, HangError, Kind
 from writecache_models.devices import Devices, pattern
 from writecache_models.kernel import Kernel
 from writecache_spec.effects import Remap
-from writecache_spec.events import Bio, EndIo, Map, Op
+from writecache_spec.events import Bio, Device, EndIo, Map, Op
 from writecache_spec.profile import Profile
+from writecache_spec.state import blocks_at
 from writecache_spec.units import Sector, sectors_of
 
 BIO_SECTORS = 2048
@@ -182,7 +183,7 @@ class Requests(Kernel):
         """Send a flush as often as the target asks; the first error is the result."""
         errnos = [
             self._submit_whole(Bio(Op.FLUSH, flush_number=number, tag=self._new_tag()))
-            for number in range(self.profile.flush_bios)
+            for number in self.profile.flush_numbers
         ]
         return next(filter(None, errnos), None)
 
@@ -218,7 +219,10 @@ class Requests(Kernel):
 
     def _end(self, remap: Remap) -> None:
         """Tell the target that a device has done what a piece asked of it."""
-        self._step(EndIo(remap.bio, remap.private, now=self.now))
+        blocks = range(0)
+        if remap.device is Device.CACHE:
+            blocks = blocks_at(self._live().config, remap.sector, remap.n_sectors)
+        self._step(EndIo(remap.bio, remap.private, now=self.now, blocks=blocks))
 
     def _refuse_misaligned(self, sector: int, n_sectors: int) -> Outcome:
         """The target's blocks are the device's logical blocks."""

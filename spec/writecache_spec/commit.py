@@ -21,8 +21,9 @@ from writecache_spec.entries import free_entry, older_duplicate
 from writecache_spec.events import Device
 from writecache_spec.layout import REGION_SECTORS, bitmap_bits, entry_region
 from writecache_spec.profile import SuperblockWrite
-from writecache_spec.state import Config, State, entry_is_committed
-from writecache_spec.transcript import Transcript, disk_flush, wait_for_writes
+from writecache_spec.repairs import Repair
+from writecache_spec.state import Config, State, entry_is_committed, mends
+from writecache_spec.transcript import Transcript, disk_flush, wait_for_reads, wait_for_writes
 from writecache_spec.units import BlockIndex, Sector, SequenceCount, bytes_of, sectors_of, wrap64
 
 
@@ -34,9 +35,11 @@ def flush(wc: State, transcript: Transcript) -> State:
     """
     wc = wc._replace(uncommitted_blocks=0)
     transcript.tell(StopTimer(Timer.AUTOCOMMIT))
+    wc = _drop_superseded(wc)
     uncommitted = _uncommitted_entries(wc)
     if not uncommitted:
-        if wc.overwrote_committed and wc.lru:
+        anything = wc.lru or mends(wc, Repair.FLUSH_UNDER_WRITEBACK)
+        if wc.overwrote_committed and anything:
             wait_for_writes(wc)
             wc = disk_flush(wc, transcript, Device.CACHE)._replace(overwrote_committed=False)
         return wc
@@ -46,6 +49,8 @@ def flush(wc: State, transcript: Transcript) -> State:
         dirty_regions |= 1 << entry_region(index)
     wc = wc._replace(dirty_regions=dirty_regions)
     wc = commit_regions(wc, transcript, data_too=True)
+    if wc.error and mends(wc, Repair.NO_COMMIT_AFTER_ERROR):
+        return wc
 
     seq_count = SequenceCount(wrap64(wc.seq_count + 1))
     wc = wc._replace(
@@ -54,15 +59,47 @@ def flush(wc: State, transcript: Transcript) -> State:
         overwrote_committed=False,
     )
     wc = _commit_superblock(wc, transcript)
+    if wc.error and mends(wc, Repair.NO_COMMIT_AFTER_ERROR):
+        return wc
 
     freed = False
     for index in reversed(uncommitted):
         replaced = older_duplicate(wc, index)
         # A copy under way frees its entry itself when it ends.
         if replaced is not None and not wc.entries[replaced].write_in_progress:
+            if mends(wc, Repair.READS_BEFORE_FREEING):
+                wait_for_reads(wc)
             wc = free_entry(wc, replaced)
             freed = True
     return commit_regions(wc, transcript, data_too=False) if freed else wc
+
+
+def _drop_superseded(wc: State) -> State:
+    """Repairs: free uncommitted entries that must not be committed.
+
+    Without them two entries of one commit may be found with one sequence count, and a block that
+    nothing was ever written to would pass for data.
+    """
+    dropped: set[BlockIndex] = set()
+    if mends(wc, Repair.FAILED_WRITE_HOLDS_NOTHING) and wc.unwritten:
+        wait_for_writes(wc)
+        dropped |= wc.unwritten
+    if mends(wc, Repair.ONE_ENTRY_A_COMMIT):
+        uncommitted = _uncommitted_entries(wc)
+        for index in uncommitted:
+            if index in dropped:
+                continue
+            older = older_duplicate(wc, index)
+            while older is not None and not entry_is_committed(wc, wc.entries[older]):
+                dropped.add(older)
+                older = older_duplicate(wc, older)
+    if dropped:
+        wait_for_writes(wc)
+        if mends(wc, Repair.READS_BEFORE_FREEING):
+            wait_for_reads(wc)
+    for index in sorted(dropped):
+        wc = free_entry(wc, index)
+    return wc
 
 
 def _uncommitted_entries(wc: State) -> list[BlockIndex]:

@@ -3,7 +3,8 @@
 Where the superblock's magic *and* version are zero the device is formatted:
 1. superblock without its magic, and all entries free: written and flushed;
 2. then the first region again, now with the magic: written and flushed.
-A crash in between leaves no magic: the next constructor formats again.
+A crash in between leaves no magic, but the version: the next constructor refuses the device, unless
+it is mended (`Repair.FORMAT_VERSION`) to write the version last, too: then it formats again.
 
 Everything else that is found is checked, never mended.  A reload runs the constructor while the old
 table is still live.
@@ -43,6 +44,7 @@ from writecache_spec.layout import (
 from writecache_spec.messages import activate_cleaner
 from writecache_spec.numbers import split_words
 from writecache_spec.profile import Profile
+from writecache_spec.repairs import Repair
 from writecache_spec.state import FREE, Config, State
 from writecache_spec.transcript import Transcript
 from writecache_spec.units import (
@@ -118,12 +120,16 @@ def format_device(
     profile: Profile, arguments: Arguments, size: MemorySize, transcript: Transcript
 ) -> State:
     """Write an empty cache, its magic last; the state is what the metadata in memory holds."""
+    version_last = profile.mends(Repair.FORMAT_VERSION)
     superblock = Superblock(
-        magic=0, version=VERSION, block_size=arguments.block_size, n_blocks=size.n_blocks
+        magic=0,
+        version=0 if version_last else VERSION,
+        block_size=arguments.block_size,
+        n_blocks=size.n_blocks,
     )
     wc = _initial_state(profile, arguments, size, superblock)
     wc = commit_regions(mark_all_dirty(wc), transcript, data_too=False)
-    wc = wc._replace(superblock=superblock._replace(magic=MAGIC), dirty_regions=1)
+    wc = wc._replace(superblock=superblock._replace(magic=MAGIC, version=VERSION), dirty_regions=1)
     return commit_regions(wc, transcript, data_too=False)
 
 

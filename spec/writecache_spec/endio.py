@@ -15,7 +15,8 @@ from writecache_spec.commit import commit_regions
 from writecache_spec.effects import Reason
 from writecache_spec.entries import free_entry
 from writecache_spec.events import Device
-from writecache_spec.state import State
+from writecache_spec.repairs import Repair
+from writecache_spec.state import State, mends
 from writecache_spec.transcript import (
     Transcript,
     bug_on,
@@ -51,5 +52,7 @@ def free_copied_blocks(wc: State, transcript: Transcript) -> State:
             else:
                 wc = free_entry(wc, index)
             wc = wc._replace(writeback_size=wc.writeback_size - 1)
+            if mends(wc, Repair.WAKE_AFTER_ERROR):
+                wc = wc._replace(sleeping=frozenset())
     wait_for_reads(wc)
     return commit_regions(wc._replace(endio_taken=()), transcript, data_too=False)

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 
 from writecache_spec.effects import QueueWork, Work
 from writecache_spec.layout import entry_region
-from writecache_spec.state import Entry, State
+from writecache_spec.repairs import Repair
+from writecache_spec.state import Entry, State, mends
 from writecache_spec.transcript import Transcript
 from writecache_spec.units import U64_MAX, BlockIndex, Jiffies, Sector, SequenceCount, wrap32
 
@@ -83,6 +84,8 @@ def allocate(wc: State, transcript: Transcript, sector: int, now: Jiffies) -> St
         current_free=successor[1] if successor else None,
         uncommitted_blocks=wrap32(wc.uncommitted_blocks + 1),
     )
+    if mends(wc, Repair.FAILED_WRITE_HOLDS_NOTHING):
+        wc = wc._replace(unwritten=wc.unwritten | {index})
     verify_watermark(wc, transcript)
     return wc
 
@@ -104,4 +107,5 @@ def free_entry(wc: State, index: BlockIndex) -> State:
         current_free=index if wc.current_free is None else wc.current_free,
         dirty_regions=wc.dirty_regions | 1 << entry_region(index),
         sleeping=frozenset(),
+        unwritten=wc.unwritten - {index} if wc.unwritten else wc.unwritten,
     )

@@ -80,6 +80,8 @@ class EndIo(NamedTuple):
     private: BioPrivate
     failed: bool = False
     now: Jiffies = Jiffies(0)
+    blocks: range = range(0)
+    """The cache blocks that a write of the cache device went to; only a repair asks."""
 
 
 class FlushThread(NamedTuple):

@@ -13,11 +13,11 @@ Describes `writecache_map`, `writecache_map_read`, `_flush`, `_discard` and `wri
 """
 
 from writecache_spec.effects import Complete, Log, Remap
-from writecache_spec.entries import find_newest, following_sector
+from writecache_spec.entries import find_newest, following_sector, free_entry
 from writecache_spec.events import Bio, BioPrivate, Device, EndIo, Map, Op
 from writecache_spec.map_write import map_write
 from writecache_spec.state import State, cache_sector, entry_is_committed
-from writecache_spec.transcript import Transcript, require, wait_for_writes
+from writecache_spec.transcript import Transcript, require, wait_for_reads, wait_for_writes
 from writecache_spec.units import bytes_of, wrap32
 from writecache_spec.write_around import remap_origin
 
@@ -60,6 +60,10 @@ def _map_read(wc: State, bio: Bio, transcript: Transcript) -> State:
         return wc._replace(stats=stats._replace(reads=stats.reads + 1 + further))
     if not entry_is_committed(wc, wc.entries[index]):
         wait_for_writes(wc)
+        if index in wc.unwritten:
+            # A repair: its write has failed, so it holds nothing that anybody wrote.
+            wait_for_reads(wc)
+            return _map_read(free_entry(wc, index), bio, transcript)
     transcript.tell(
         Remap(
             bio,
@@ -111,6 +115,8 @@ def end_io(wc: State, event: EndIo, transcript: Transcript) -> State:
         case BioPrivate.IN_PROGRESS | BioPrivate.FUA_IN_PROGRESS:
             require(wc.writes_in_progress, "no write of the cache device is in flight")
             wc = wc._replace(writes_in_progress=wc.writes_in_progress - 1)
+            if wc.unwritten and not event.failed:
+                wc = wc._replace(unwritten=wc.unwritten.difference(event.blocks))
             if event.private is BioPrivate.FUA_IN_PROGRESS and not event.failed:
                 wc = wc._replace(flush_list=(*wc.flush_list, event.bio))
             return wc

@@ -23,7 +23,8 @@ from typing import NamedTuple
 from writecache_spec.effects import Complete, QueueWork, Remap, Sleep, StartTimer, Timer, Work
 from writecache_spec.entries import allocate, find_newest, following_sector, next_in_tree
 from writecache_spec.events import Bio, BioPrivate, Device
-from writecache_spec.state import State, Stats, cache_sector, entry_is_committed
+from writecache_spec.repairs import Repair
+from writecache_spec.state import State, Stats, cache_sector, entry_is_committed, mends
 from writecache_spec.transcript import Transcript
 from writecache_spec.units import BlockIndex, Jiffies, Sector, wrap64
 from writecache_spec.write_around import remap_origin
@@ -102,6 +103,8 @@ def _overwrite(
             expected = wrap64(wc.entries[last].original_sector + wc.config.block_sectors)
             if entry.original_sector != expected or entry.write_in_progress:
                 break
+            if mends(wc, Repair.OVERWRITE_NEWEST) and find_newest(wc, expected) != neighbour:
+                break
             if entry_is_committed(wc, entry):
                 wc = wc._replace(overwrote_committed=True)
             last = neighbour
@@ -134,7 +137,8 @@ def _remap_cache(wc: State, bio: Bio, run: _Run, transcript: Transcript) -> Stat
     """Send the request to a run of cache blocks, and see that it will be committed."""
     config = wc.config
     uncommitted_blocks = wc.uncommitted_blocks
-    fua = bio.fua and config.profile.offloads_fua
+    offloads_fua = config.profile.offloads_fua or mends(wc, Repair.FUA_COMMITS)
+    fua = bio.fua and offloads_fua
     transcript.tell(
         Remap(
             bio,

@@ -14,6 +14,8 @@ import re
 from enum import Enum
 from typing import Final, NamedTuple
 
+from writecache_spec.repairs import ALL_REPAIRS, NO_REPAIRS, Repair
+
 __all__ = ["PROFILES", "Environment", "Profile", "SuperblockWrite", "profile_for_kernel"]
 
 
@@ -79,6 +81,21 @@ class Profile(NamedTuple):
     """`writes_allocate` counts every further block of a request, even an overwritten one."""
     offloads_fua: bool = False
     """A completed FUA write is handed to the flush thread before it is reported."""
+    repairs: frozenset[Repair] = NO_REPAIRS
+    """Where the reference departs from the kernel, to keep the contract."""
+
+    def repaired(self, without: frozenset[Repair] = NO_REPAIRS) -> "Profile":
+        """This profile with all repairs, or all but some."""
+        return self._replace(repairs=ALL_REPAIRS - without)
+
+    def mends(self, repair: Repair) -> bool:
+        """Whether a repair is made."""
+        return repair in self.repairs
+
+    @property
+    def flush_numbers(self) -> range:
+        """The numbers of the flushes that device-mapper sends for one."""
+        return range(2 if self.mends(Repair.FLUSH_REACHES_ORIGIN) else self.flush_bios)
 
     @property
     def version(self) -> str:

@@ -19,6 +19,7 @@ from writecache_spec.events import Bio, CopyJob
 from writecache_spec.layout import Superblock, is_committed
 from writecache_spec.ordered import OrderedMap
 from writecache_spec.profile import Profile
+from writecache_spec.repairs import Repair
 from writecache_spec.units import U64_MAX, BlockIndex, ByteCount, Jiffies, Sector, SequenceCount
 from writecache_spec.vector import Vector
 
@@ -133,6 +134,8 @@ class State(NamedTuple):
     """A bit for each metadata region that the next commit writes."""
     overwrote_committed: bool = False
     """Committed blocks were overwritten in place since the last flush of the cache device."""
+    unwritten: frozenset[BlockIndex] = frozenset()
+    """Uncommitted blocks that no write has reached yet; known to a repair only."""
     error: bool = False
     """An I/O error or damage was met; sticky until the table is reloaded."""
     reads_in_progress: int = 0
@@ -167,9 +170,20 @@ class State(NamedTuple):
     stats: Stats = Stats()
 
 
+def mends(wc: State, repair: Repair) -> bool:
+    """Whether a repair is made, or the kernel followed."""
+    return bool(wc.config.profile.repairs) and repair in wc.config.profile.repairs
+
+
 def entry_is_committed(wc: State, entry: Entry) -> bool:
     """Whether a crash now would keep this entry."""
     return is_committed(entry.seq_count, wc.seq_count)
+
+
+def blocks_at(config: Config, sector: int, n_sectors: int) -> range:
+    """The blocks that whole blocks of the cache device's data area belong to."""
+    first = (sector - config.data_start) // config.block_sectors
+    return range(first, first + n_sectors // config.block_sectors)
 
 
 def cache_sector(config: Config, index: int) -> Sector:

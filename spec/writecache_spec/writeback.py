@@ -27,7 +27,8 @@ from writecache_spec.commit import flush
 from writecache_spec.effects import QueueWork, Reason, Sleep, Work
 from writecache_spec.entries import next_in_tree, older_duplicate
 from writecache_spec.events import CopyJob, WritebackWork
-from writecache_spec.state import Phase, State, Waiter, Writeback, entry_is_committed
+from writecache_spec.repairs import Repair
+from writecache_spec.state import Phase, State, Waiter, Writeback, entry_is_committed, mends
 from writecache_spec.transcript import Transcript, bug_on, require, wait_for_writes
 from writecache_spec.units import BlockIndex, Jiffies, wrap64
 from writecache_spec.writeback_submit import finish
@@ -109,12 +110,17 @@ def _select(wc: State, now: Jiffies, transcript: Transcript) -> State:
 def _wanted(wc: State, now: Jiffies) -> bool:
     """Whether the pass should take another block."""
     oldest = wc.lru.first()
-    if oldest is None:
+    if oldest is None or _must_stop(wc):
         return False
     if wc.writeback_all or len(wc.freelist) + wc.writeback_size <= wc.freelist_low_watermark:
         return True
     max_age = wc.config.max_age
     return wrap64(now - wc.entries[oldest[1]].age) >= max_age - max_age // MAX_AGE_DIV
+
+
+def _must_stop(wc: State) -> bool:
+    """A repair: the pass's own commit may have failed."""
+    return wc.error and mends(wc, Repair.NO_COMMIT_AFTER_ERROR)
 
 
 def _take(selection: _Pass, transcript: Transcript) -> _Pass:
@@ -124,7 +130,10 @@ def _take(selection: _Pass, transcript: Transcript) -> _Pass:
     bug_on(wc.entries[index].write_in_progress, Reason.WRITEBACK_OF_BLOCK_IN_PROGRESS)
     if not entry_is_committed(wc, wc.entries[index]):
         wc = flush(wc, transcript)
-        bug_on(wc.freelist.get(index) is not None, Reason.FREED_ENTRY)
+        freed = wc.freelist.get(index) is not None
+        if _must_stop(wc) or (freed and mends(wc, Repair.PASS_LOOKS_AGAIN)):
+            return selection._replace(wc=wc)
+        bug_on(freed, Reason.FREED_ENTRY)
     older = older_duplicate(wc, index)
     if older is not None:
         bug_on(not wc.entries[older].write_in_progress, Reason.OLDER_ENTRY_NOT_IN_PROGRESS)
@@ -136,7 +145,7 @@ def _take(selection: _Pass, transcript: Transcript) -> _Pass:
 
 def _next_candidate(selection: _Pass, transcript: Transcript) -> tuple[_Pass, BlockIndex]:
     wc = selection.wc
-    if not wc.writeback_all:
+    if not wc.writeback_all or mends(wc, Repair.PASS_IN_LRU_ORDER):
         oldest = wc.lru.first()
         assert oldest is not None
         return selection, oldest[1]
@@ -168,7 +177,7 @@ def _take_run(selection: _Pass, first: BlockIndex) -> _Pass:
             entry.original_sector != wrap64(sector + block_sectors)
             or entry.write_in_progress
             or not entry_is_committed(wc, entry)
-            or found != last + 1
+            or found != (run[-1] if mends(wc, Repair.RUN_OVER_DUPLICATES) else last) + 1
         ):
             break
         wc = _put_under_writeback(wc, found)
