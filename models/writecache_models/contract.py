@@ -11,7 +11,7 @@ are.  So writes that overlap in time may come out in either order, a write in fl
 may not, and one that failed may too.  A crash leaves each sector with one value of those that it
 may hold, for good, and the contract does not say which: the next read does.
 
-A discard is a write of an unknown value: anything the sector ever held, or zero.
+A discard is a write of an unknown value: zero, or anything the sector ever held until it ended.
 
 Values are whatever can be compared and hashed; `ZERO` stands for a sector of zeros.
 """
@@ -32,6 +32,8 @@ class Version(NamedTuple):
     ended: int | None = None
     """Moments: every call has its own.  None: in flight."""
     succeeded: bool = False
+    discards: bool = False
+    """A discard's: while it is under way, whatever is written may be what it leaves."""
     settled: bool = False
     """Its value is one for good, and a read tells which."""
 
@@ -90,7 +92,7 @@ class Contract:
         for place in request.sectors:
             held = self._ever.get(place, frozenset()) | {ZERO}
             self._discarded[place] = request.began
-            self._add(place, Version(held, request.began))
+            self._add(place, Version(held, request.began, discards=True))
         return request
 
     def end(self, request: Request, failed: bool = False) -> None:
@@ -200,7 +202,13 @@ class Contract:
         return standing(versions, [one for one in versions if one.succeeded])
 
     def _add(self, sector: int, version: Version) -> None:
-        self._versions[sector] = (*self._of(sector), version)
+        versions = [
+            one._replace(values=one.values | version.values)
+            if one.discards and one.ended is None
+            else one
+            for one in self._of(sector)
+        ]
+        self._versions[sector] = (*versions, version)
         self._ever[sector] = self._ever.get(sector, frozenset({ZERO})) | version.values
 
     def _tick(self) -> int:

@@ -216,7 +216,14 @@ class _Turn(Clients):
                 self.violations.append("the flush message left the origin out of date")
 
     def _open(self) -> None:
-        """A table is loaded, and the device resumed."""
+        """A table is loaded, and the device resumed.
+
+        After an I/O error what was not durable may be lost with the old table, as in a crash: to
+        keep it the disk would have to take it.
+        """
+        if self.world.wc is not None and self.world.wc.error:
+            self._become(contract=self.world.contract.fork())
+            self.world.contract.crash()
         sectors = self.world.cache.latest()
         underlying = {
             "CACHE": BlockDevice(self.setting.cache_size),

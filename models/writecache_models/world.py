@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 from writecache_models.contract import Contract, FlushMessage, Request
 from writecache_models.symbolic import Disk, Flying, Image, Remains, Shape, Symbol, ways
-from writecache_spec.effects import Copy, Timer, Work
-from writecache_spec.entries import find_newest
-from writecache_spec.events import Bio, BioPrivate, Device
+from writecache_spec.effects import Copy, Remap, Timer, Work
+from writecache_spec.events import Bio, BioPrivate, Device, Map, Op
 from writecache_spec.layout import MemorySize, calculate_memory_size
 from writecache_spec.profile import Profile
-from writecache_spec.state import State, cache_sector, entry_is_committed
-from writecache_spec.units import BlockIndex, ByteCount, Sector, bytes_of, sectors_of
+from writecache_spec.state import State
+from writecache_spec.step import step
+from writecache_spec.units import ByteCount, Sector, bytes_of, sectors_of
 
 
 class Setting(NamedTuple):
@@ -177,11 +177,12 @@ def visible(setting: Setting, world: World) -> Iterator[tuple[int, Any]]:
     wc = world.wc
     assert wc is not None
     shape = setting.shape
-    for sector in range(setting.origin_sectors):
-        offset = sector % setting.block_sectors
-        index = find_newest(wc, sector - offset)
-        if index is None:
-            yield sector, world.origin.read(sector)
-        elif entry_is_committed(wc, wc.entries[index]) or not wc.writes_in_progress:
-            place = shape.place(cache_sector(wc.config, BlockIndex(index)) + offset)
-            yield sector, world.cache.read(place)
+    for first in range(0, setting.origin_sectors, setting.block_sectors):
+        bio = Bio(Op.READ, Sector(first), setting.block_sectors, tag=-1)
+        for effect in step(wc, Map(bio)).effects:
+            if isinstance(effect, Remap):
+                on_cache = effect.device is Device.CACHE
+                place = shape.place(effect.sector) if on_cache else effect.sector
+                disk = world.disk(effect.device)
+                for number in range(effect.n_sectors):
+                    yield first + number, disk.read(place + number)

@@ -23,6 +23,7 @@ class Repair(Enum):
     READS_BEFORE_FREEING = "a commit waits for reads before it frees what they may be reading"
     FAILED_WRITE_HOLDS_NOTHING = "a block whose first write failed is freed, not read or committed"
     NO_COMMIT_AFTER_ERROR = "a commit ends where one of its I/Os fails"
+    RESUME_KEEPS_MEMORY = "a resume after an error goes on with what is in memory"
     FLUSH_UNDER_WRITEBACK = "overwritten blocks are flushed though all are under writeback"
     FLUSH_REACHES_ORIGIN = "a flush is sent to the origin, too"
 

@@ -24,7 +24,8 @@ from writecache_spec.entries import verify_watermark
 from writecache_spec.events import Resume
 from writecache_spec.layout import MemoryEntry, is_committed
 from writecache_spec.ordered import OrderedMap
-from writecache_spec.state import FREE, Entry, State
+from writecache_spec.repairs import Repair
+from writecache_spec.state import FREE, Entry, State, mends
 from writecache_spec.transcript import Transcript, report_error, require
 from writecache_spec.units import U64_MAX, BlockIndex, Jiffies, SequenceCount
 from writecache_spec.vector import Vector
@@ -46,6 +47,9 @@ class _Rebuilt(NamedTuple):
 def resume(wc: State, event: Resume, transcript: Transcript) -> State:
     """Read the metadata, rebuild tree, LRU and free list, and let requests come."""
     require(wc.suspended and wc.poisoned, "the device is not suspended")
+    if wc.error and wc.tree and mends(wc, Repair.RESUME_KEEPS_MEMORY):
+        transcript.tell(Returned(None))
+        return wc._replace(suspended=False, poisoned=False)
     if event.metadata is None:
         wc = report_error(wc, transcript, "unable to read metadata")
         on_disk: tuple[MemoryEntry, ...] = ()
