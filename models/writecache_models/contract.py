@@ -16,7 +16,7 @@ A discard is a write of an unknown value: zero, or anything the sector ever held
 Values are whatever can be compared and hashed; `ZERO` stands for a sector of zeros.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 Value = Hashable
@@ -168,23 +168,38 @@ class Contract:
                 )
         return wrong
 
-    def key(self) -> Hashable:
-        """What decides everything from now on; equal contracts have equal keys."""
-        moments = sorted(
-            {moment for versions in self._versions.values() for one in versions
-             for moment in (one.began, one.ended) if moment is not None}
-        )  # fmt: skip
-        order = {moment: number for number, moment in enumerate(moments)}
-        return tuple(
-            (sector, self._ever.get(sector), tuple(
-                one._replace(
-                    began=order[one.began],
-                    ended=None if one.ended is None else order[one.ended],
-                )
-                for one in versions
-            ))
+    def key(
+        self,
+        name: Callable[[Iterable[Value]], Hashable] = frozenset,
+        others: Iterable[int] = (),
+    ) -> tuple[Hashable, ...]:
+        """What decides everything from now on; equal contracts have equal keys.
+
+        Sets of values are named by `name`.  `others` are moments that requests under way remember;
+        their places among all moments come last.
+        """
+        kept = {moment for versions in self._versions.values() for one in versions
+                for moment in (one.began, one.ended) if moment is not None}  # fmt: skip
+        order = {moment: number for number, moment in enumerate(sorted({*kept, *others}))}
+        sectors = tuple(
+            (
+                sector,
+                name(self._ever.get(sector, ())),
+                tuple(
+                    (
+                        name(one.values),
+                        order[one.began],
+                        -1 if one.ended is None else order[one.ended],
+                        one.succeeded,
+                        one.discards,
+                        one.settled,
+                    )
+                    for one in versions
+                ),
+            )
             for sector, versions in sorted(self._versions.items())
-        )  # fmt: skip
+        )
+        return sectors, tuple(order[moment] for moment in others)
 
     def fork(self) -> "Contract":
         """An independent copy."""

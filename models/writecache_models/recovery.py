@@ -5,7 +5,8 @@ and so can the recovery after that.  What it comes to does not depend on how the
 so every image is recovered once, however many crashes leave it.
 """
 
-from typing import NamedTuple
+from collections.abc import Hashable
+from typing import Any, NamedTuple
 
 from writecache_models.contract import Contract
 from writecache_models.stage import Moment
@@ -89,9 +90,14 @@ class Judge:
         self._sectors = range(setting.origin_sectors)
         self.n_states = 0
         """Contents that crashes left, one by one."""
-        self.n_pairs = 0
-        """Distinct ones, with what the contract allows of each."""
+        self.new_pairs: list[int] = []
+        """Distinct ones, each with what the contract allows of it: digests, as they come."""
+        self.new_named: list[int] = []
+        """Those that are distinct up to names."""
+        self.met: set[int] = set()
+        """Digests of worlds whose moments were judged, for whoever asks."""
         self._moments: dict[object, tuple[str, ...]] = {}
+        self._named: set[int] = set()
         self._pairs: set[int] = set()
 
     def fail_at(self, moment: Moment) -> tuple[str, ...]:
@@ -106,17 +112,49 @@ class Judge:
             self._moments[key] = known
         return known
 
-    def _problems(self, remains: Remains, allowed: tuple[frozenset[object], ...]) -> list[str]:
+    def _problems(self, remains: Remains, allowed: tuple[frozenset[Hashable], ...]) -> list[str]:
         found: list[str] = []
         for image in remains.images():
             pair = hash((image, allowed))
             if pair in self._pairs:
                 continue
             self._pairs.add(pair)
-            self.n_pairs += 1
+            self.new_pairs.append(pair)
+            named = hash(without_names(image, allowed))
+            if named in self._named:
+                continue
+            self._named.add(named)
+            self.new_named.append(named)
             reads, problems = self.recoveries.of(image)
             found += problems
             for values in reads:
                 if any(value not in one for value, one in zip(values, allowed, strict=True)):
                     found.append("after a crash, what is read is not what was promised")
         return found
+
+
+def without_names(image: Image, allowed: tuple[frozenset[Hashable], ...]) -> Hashable:
+    """A pair of image and contract, equal for those that differ in names of values only."""
+    names: dict[Any, int] = {0: 0}
+    counts = sorted(
+        {one.seq_count for sector in image[0] if not isinstance(sector, int)
+         for part in sector for one in part}
+    )  # fmt: skip
+
+    def symbol(one: Symbol) -> Hashable:
+        if isinstance(one, int):
+            return names.setdefault(one, len(names))
+        superblock, entries = one
+        return (
+            tuple(
+                (block.magic, block.version, counts.index(block.seq_count)) for block in superblock
+            ),
+            tuple((entry.original_sector, counts.index(entry.seq_count)) for entry in entries),
+        )
+
+    disks = tuple(tuple(symbol(one) for one in disk) for disk in image)
+    held = frozenset(names)
+    return disks, tuple(
+        tuple(names[value] for value in sorted(values & held, key=names.__getitem__))
+        for values in allowed
+    )

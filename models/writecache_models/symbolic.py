@@ -15,11 +15,10 @@ from typing import Final, NamedTuple
 
 from writecache_spec.effects import Metadata, WriteMetadata
 from writecache_spec.layout import ENTRY_SIZE, SUPERBLOCK_SIZE, MemoryEntry, Superblock
-from writecache_spec.state import Config
 from writecache_spec.units import SECTOR_SIZE
 
-MetadataSector = tuple[Superblock | None, tuple[MemoryEntry, ...]]
-"""The superblock is in the first sector."""
+MetadataSector = tuple[tuple[Superblock, ...], tuple[MemoryEntry, ...]]
+"""The superblock, in the first sector only, and entries."""
 Symbol = int | MetadataSector
 ZEROS: Final = 0
 Image = tuple[tuple[Symbol, ...], tuple[Symbol, ...]]
@@ -32,16 +31,14 @@ class Shape(NamedTuple):
     n_entries: int
     data_start: int
     """The device's own number of the first sector of data."""
+    n_metadata: int
+    """Sectors that hold the superblock or entries."""
 
     @classmethod
-    def of(cls, config: Config) -> "Shape":
-        """The shape of a cache that begins at sector 0."""
-        return cls(config.n_blocks, config.data_start)
-
-    @property
-    def n_metadata(self) -> int:
-        """Sectors that hold the superblock or entries."""
-        return -(-(SUPERBLOCK_SIZE + self.n_entries * ENTRY_SIZE) // SECTOR_SIZE)
+    def of(cls, n_entries: int, data_start: int) -> "Shape":
+        """The shape of a cache whose metadata begins at sector 0."""
+        n_metadata = -(-(SUPERBLOCK_SIZE + n_entries * ENTRY_SIZE) // SECTOR_SIZE)
+        return cls(n_entries, data_start, n_metadata)
 
     def place(self, sector: int) -> int:
         """Where a sector of data is kept."""
@@ -62,14 +59,14 @@ class Shape(NamedTuple):
                 MemoryEntry(entry.original_sector, entry.seq_count)
                 for entry in (metadata.entries[index] for index in self._entries_in(sector))
             )
-            yield sector, (metadata.superblock if sector == 0 else None, entries)
+            yield sector, ((metadata.superblock,) if sector == 0 else (), entries)
 
     def superblock(self, sectors: Sequence[Symbol]) -> Superblock:
         """The superblock that a device's sectors hold."""
         first = sectors[0]
-        if isinstance(first, int) or first[0] is None:
+        if isinstance(first, int):
             return Superblock()
-        return first[0]
+        return first[0][0]
 
     def entries(self, sectors: Sequence[Symbol]) -> tuple[MemoryEntry, ...]:
         """All entries that a device's sectors hold."""

@@ -86,9 +86,27 @@ def _may_begin(world: World, op: Op) -> bool:
             return not world.wc.suspended
 
 
-def turn(setting: Setting, world: World, event: Turn) -> After | None:
-    """Let an event happen; None where it cannot happen now."""
-    return _Turn(setting, world).play(event)
+def turn(setting: Setting, world: World, event: Turn, reads: bool = True) -> After | None:
+    """Let an event happen; None where it cannot happen now.
+
+    With `reads` the result says also what would be wrong with what reads return then.
+    """
+    after = _Turn(setting, world).play(event)
+    if after is None or after.violations or not reads:
+        return after
+    return after._replace(violations=tuple(wrong_reads(setting, after.world)))
+
+
+def wrong_reads(setting: Setting, world: World) -> list[str]:
+    """What is wrong with what a read would return now."""
+    wc = world.wc
+    if wc is None or wc.poisoned:
+        return []
+    return [
+        "what is read is not the last that was written"
+        for sector, value in visible(setting, world)
+        if value not in world.contract.readable(sector)
+    ][:1]
 
 
 class _Turn(Clients):
@@ -105,7 +123,7 @@ class _Turn(Clients):
         self._end_clients()
         self._note_readable()
         self._moment()
-        return After(self.world, tuple(self.moments), (*self.violations, *self._wrong()))
+        return After(self.world, tuple(self.moments), tuple(self.violations))
 
     def _begin(self, op: Op) -> None:
         """An operation begins."""
@@ -246,12 +264,3 @@ class _Turn(Clients):
         self._step(happens.Resume(metadata, Sector(self.setting.origin_sectors)))
 
     # What a read would show
-
-    def _wrong(self) -> Iterator[str]:
-        """What is wrong with what a read would return now, sector by sector."""
-        wc = self.world.wc
-        if wc is None or wc.poisoned:
-            return
-        for sector, value in visible(self.setting, self.world):
-            if value not in self.world.contract.readable(sector):
-                yield "what is read is not the last that was written"

@@ -10,7 +10,9 @@ the size of sequence counts.
 """
 
 from collections.abc import Hashable, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
 from writecache_models.contract import Contract, FlushMessage, Request
 from writecache_models.symbolic import Disk, Flying, Image, Remains, Shape, Symbol, ways
@@ -22,8 +24,11 @@ from writecache_spec.state import State
 from writecache_spec.step import step
 from writecache_spec.units import ByteCount, Sector, bytes_of, sectors_of
 
+_SECTOR: Final = ByteCount(512)
 
-class Setting(NamedTuple):
+
+@dataclass(frozen=True)
+class Setting:
     """What stays the same whatever happens."""
 
     profile: Profile
@@ -32,14 +37,14 @@ class Setting(NamedTuple):
     n_entries: int
     origin_sectors: int
     """Whole cache blocks."""
-    block_size: ByteCount = ByteCount(512)
+    block_size: ByteCount = _SECTOR
 
-    @property
+    @cached_property
     def block_sectors(self) -> Sector:
         """Sectors of a cache block."""
         return sectors_of(self.block_size)
 
-    @property
+    @cached_property
     def cache_size(self) -> ByteCount:
         """Bytes of the smallest cache device with so many entries."""
         metadata = -(-(64 + 16 * self.n_entries) // self.block_size) * self.block_size
@@ -49,14 +54,14 @@ class Setting(NamedTuple):
         assert made.n_blocks == self.n_entries, f"no device has {self.n_entries} blocks"
         return size
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Of the cache device."""
         size = calculate_memory_size(self.cache_size, self.block_size)
         assert isinstance(size, MemorySize)
-        return Shape(self.n_entries, sectors_of(size.metadata_size))
+        return Shape.of(self.n_entries, sectors_of(size.metadata_size))
 
-    @property
+    @cached_property
     def table(self) -> str:
         """The table line."""
         return f"s ORIGIN CACHE {self.block_size} {self.options}"
