@@ -1,0 +1,159 @@
+"""Walks: random paths through a world's events, what goes wrong on them, and how little is needed.
+
+A path is a list of events.  It is *replayed* leniently: what cannot happen is left out.  So a path
+that goes wrong can be shrunk by leaving out events, one after the other, and be tried on another
+profile: it belongs to the findings whose repairs, each missing alone, let it go wrong.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Final, NamedTuple
+
+from writecache_models.clients import Op
+from writecache_models.recovery import Judge
+from writecache_models.turns import Turn, candidates, turn
+from writecache_models.world import Setting, World, new_world
+from writecache_spec.repairs import Repair
+
+HANG: Final = "an operation never ends"
+
+
+class Bounds(NamedTuple):
+    """What a walk may do."""
+
+    ops: tuple[Op, ...]
+    n_clients: int = 3
+    failures: int = 0
+
+
+class Wrong(NamedTuple):
+    """What went wrong, at the end of a path."""
+
+    what: str
+    path: tuple[Turn, ...]
+
+
+def usual_ops(setting: Setting) -> tuple[Op, ...]:
+    """Operations on every run of neighbouring blocks, and everything else once."""
+    size = setting.block_sectors
+    n_blocks = setting.origin_sectors // size
+    runs = [
+        (first * size, count * size)
+        for first in range(n_blocks)
+        for count in range(1, n_blocks - first + 1)
+    ]
+    return (
+        *(("write", *run) for run in runs),
+        ("write_fua", *runs[0]),
+        ("read", 0, setting.origin_sectors),
+        ("discard", *runs[-1]),
+        ("discard", 0, setting.origin_sectors),
+        ("flush",),
+        ("message", "flush"),
+        ("message", "flush_on_suspend"),
+        ("message", "cleaner"),
+        ("suspend",),
+        ("resume",),
+        ("open",),
+    )
+
+
+class Walker:
+    """Walks in one setting."""
+
+    def __init__(self, setting: Setting, bounds: Bounds, judge: Judge | None = None) -> None:
+        self.setting, self.bounds = setting, bounds
+        self.judge = judge or Judge(setting)
+        self.n_steps = 0
+
+    def walk(self, random: Random, n_steps: int) -> Wrong | None:
+        """Go at random, until something is wrong or for so many events."""
+        world, path = new_world(self.setting), list[Turn]()
+        for _ in range(n_steps):
+            chosen = self._next(world, random)
+            if chosen is None:
+                return Wrong(HANG, tuple(path)) if world.clients or world.control else None
+            event, world, what = chosen
+            path.append(event)
+            self.n_steps += 1
+            if what:
+                return Wrong(what, tuple(path))
+        return None
+
+    def _next(self, world: World, random: Random) -> tuple[Turn, World, str | None] | None:
+        for event in self.options(world, random):
+            happened = self.happen(world, event)
+            if happened is not None:
+                return event, *happened
+        return None
+
+    def options(self, world: World, random: Random) -> Iterator[Turn]:
+        """What may be next, at random; what is under way before what is new, half of the time."""
+        ops = self.bounds.ops if len(world.clients) < self.bounds.n_clients else ()
+        events = list(candidates(self.setting, world, ops, self.bounds.failures))
+        random.shuffle(events)
+        if random.random() < 0.5:
+            events.sort(key=lambda event: event[0] == "begin")
+        return iter(events)
+
+    def happen(self, world: World, event: Turn) -> tuple[World, str | None] | None:
+        """Let an event happen, and the power fail at each of its moments."""
+        after = turn(self.setting, world, event)
+        if after is None:
+            return None
+        if after.violations:
+            return after.world, after.violations[0]
+        for moment in after.moments:
+            if found := self.judge.fail_at(moment):
+                return after.world, found[0]
+        return after.world, None
+
+    def replay(self, path: Sequence[Turn]) -> Wrong | None:
+        """Follow a path as far as it goes; the first thing that is wrong."""
+        world, followed = new_world(self.setting), list[Turn]()
+        for event in path:
+            try:
+                happened = self.happen(world, event)
+            except (IndexError, StopIteration, AssertionError):
+                # A piece, a copy or a request that is not there now.
+                continue
+            if happened is None:
+                continue
+            world, what = happened
+            followed.append(event)
+            if what:
+                return Wrong(what, tuple(followed))
+        if (world.clients or world.control) and self._is_stuck(world):
+            return Wrong(HANG, tuple(followed))
+        return None
+
+    def _is_stuck(self, world: World) -> bool:
+        return not any(
+            turn(self.setting, world, event, reads=False) is not None
+            for event in candidates(self.setting, world, (), 0)
+        )
+
+    def shrink(self, wrong: Wrong) -> Wrong:
+        """Leave out what is not needed for the same thing to go wrong."""
+        size = max(len(wrong.path) // 2, 1)
+        while size:
+            at = 0
+            while at < len(wrong.path):
+                shorter = self.replay((*wrong.path[:at], *wrong.path[at + size :]))
+                if shorter and shorter.what == wrong.what and len(shorter.path) < len(wrong.path):
+                    wrong = shorter
+                else:
+                    at += size
+            size //= 2
+        return wrong
+
+
+def blame(setting: Setting, bounds: Bounds, path: Sequence[Turn]) -> list[Repair]:
+    """The repairs of which each, missing alone, lets something go wrong on this path."""
+    found = []
+    for repair in Repair:
+        profile = setting.profile.repaired(without=frozenset({repair}))
+        if Walker(replace(setting, profile=profile), bounds).replay(path):
+            found.append(repair)
+    return found
