@@ -54,6 +54,8 @@ class _Key:
         if wc is not None:
             counts |= {entry.seq_count for entry in wc.entries}
             counts.add(wc.seq_count)
+        if world.loaded is not None:
+            counts.add(world.loaded.superblock.seq_count)
         counts.discard(U64_MAX)
         self.counts: dict[int, int] = {count: i for i, count in enumerate(sorted(counts))}
         self.counts[U64_MAX] = -1
@@ -72,6 +74,7 @@ class _Key:
             self._disk(world.cache),
             self._disk(world.origin),
             () if world.wc is None else self._state(world.wc),
+            self._loaded(),
             tuple(_NUMBERS[work] for work in world.queue),
             tuple(sorted(_NUMBERS[timer] for timer in world.timers)),
             tuple(copy[1:] + copy.job for copy in world.copies),
@@ -83,6 +86,13 @@ class _Key:
             tuple(self._client(client) for client in world.clients),
             world.n_begun, world.n_failed, world.n_crashes,
         )  # fmt: skip
+
+    def _loaded(self) -> Hashable:
+        """A table that was loaded: all are the same but for the superblock that was found."""
+        if self.world.loaded is None:
+            return ()
+        superblock = self.world.loaded.superblock
+        return superblock.magic, superblock.version, self.counts[superblock.seq_count]
 
     def _value(self, value: Any) -> int:
         return 0 if value == 0 else self.values.setdefault(value, len(self.values) + 1)

@@ -111,23 +111,23 @@ class Clients(Stage):
     def _report(self, bio: Bio, errno: str | None) -> None:
         """A piece of a request is reported."""
         client = self._client(bio.tag)
-        self._put(client._replace(n_flying=client.n_flying - 1, errno=client.errno or errno))
+        client = client._replace(n_flying=client.n_flying - 1, errno=client.errno or errno)
+        self._put(client)
+        if not client.n_flying and (client.errno or not client.rest):
+            self._end_client(client)
 
-    def _end_clients(self) -> None:
-        """Requests end of which nothing is left, or that failed."""
-        for client in self.world.clients:
-            if client.n_flying or (client.rest and not client.errno):
-                continue
-            failed = client.errno is not None
-            contract = self.world.contract.fork()
-            if client.op[0] == "flush":
-                contract.end_flush(client.request, failed)
-            elif client.op[0] != "read":
-                contract.end(client.request, failed)
-            if failed and not self.world.n_failed:
-                self.violations.append(f"{client.op[0]} fails though no disk does")
-            clients = tuple(one for one in self.world.clients if one is not client)
-            self._become(clients=clients, contract=contract)
+    def _end_client(self, client: Client) -> None:
+        """A request ends, of which nothing is left or that failed: from here on it is promised."""
+        failed = client.errno is not None
+        contract = self.world.contract.fork()
+        if client.op[0] == "flush":
+            contract.end_flush(client.request, failed)
+        elif client.op[0] != "read":
+            contract.end(client.request, failed)
+        if failed and not self.world.n_failed:
+            self.violations.append(f"{client.op[0]} fails though no disk does")
+        clients = tuple(one for one in self.world.clients if one.tag != client.tag)
+        self._become(clients=clients, contract=contract)
 
     def _note_readable(self) -> None:
         """What may be read changes while a read is under way."""

@@ -133,6 +133,15 @@ class Contract:
             values = self.survivors(sector)
             self._versions[sector] = (Version(values, now, now, succeeded=True, settled=True),)
 
+    def let_go(self) -> None:
+        """A device that has met an I/O error is taken down and set up anew.
+
+        What was not durable is in nobody's hands but the disks', which may have it and may not: to
+        keep it, the disk that failed would have had to take it.
+        """
+        for sector, versions in self._versions.items():
+            self._versions[sector] = tuple(one._replace(succeeded=False) for one in versions)
+
     # What may be seen
 
     def readable(self, sector: int) -> frozenset[Value]:

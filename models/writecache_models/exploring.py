@@ -128,14 +128,22 @@ def _hangs(bound: Bound, world: World) -> bool:
 
 def _pack(world: World) -> bytes:
     """A world, to be kept or sent, but for its configuration: the table is the same for all."""
-    if world.wc is not None:
-        world = world._replace(wc=world.wc._replace(config=None))  # type: ignore[arg-type]
+    world = _with(world, None)  # type: ignore[arg-type]
     return pickle.dumps(world, pickle.HIGHEST_PROTOCOL)
 
 
 def _unpack(packed: bytes, config: Config) -> World:
     world: World = pickle.loads(packed)
-    return world if world.wc is None else world._replace(wc=world.wc._replace(config=config))
+    return _with(world, config)
+
+
+def _with(world: World, config: Config) -> World:
+    """A world whose caches have this configuration."""
+    if world.wc is not None:
+        world = world._replace(wc=world.wc._replace(config=config))
+    if world.loaded is not None:
+        world = world._replace(loaded=world.loaded._replace(config=config))
+    return world
 
 
 @lru_cache(maxsize=4)

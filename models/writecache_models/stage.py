@@ -122,8 +122,14 @@ class Stage:
     def _io(self, effect: WriteMetadata | FlushDevice, failed: bool) -> None:
         """A write of metadata, or a flush, that the cache waits for."""
         if isinstance(effect, WriteMetadata):
-            writes = self.shape.metadata_sectors(effect)
+            if effect.first_sector + effect.n_sectors > self.shape.data_start:
+                self.violations.append("metadata is written over data")
+            writes = list(self.shape.metadata_sectors(effect))
             cache = self.world.cache
+            if effect.fua and len(writes) > 1:
+                # It may be torn between its sectors.
+                self._become(cache=cache.write(writes))
+                self._moment()
             self._become(cache=cache.fail(writes) if failed else cache.write(writes, effect.fua))
         elif not failed:
             self._flush(effect.device)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from writecache_models.clients import Clients, Op
+from writecache_models.contract import FlushMessage
 from writecache_models.stage import DeathError, Moment, NotNowError
 from writecache_models.world import Control, Setting, World, bytes_of_origin, visible
 from writecache_spec import events as happens
@@ -78,6 +79,8 @@ def _may_begin(world: World, op: Op) -> bool:
     match op[0]:
         case "resume" | "open":
             return world.wc.suspended
+        case "load":
+            return world.loaded is None
         case "suspend":
             return not world.wc.suspended and not world.clients
         case "message":
@@ -120,7 +123,6 @@ class _Turn(Clients):
             return None
         except DeathError as panic:
             return After(before, tuple(self.moments), (f"a panic: {panic}",), panic=True)
-        self._end_clients()
         self._note_readable()
         self._moment()
         return After(self.world, tuple(self.moments), tuple(self.violations))
@@ -135,6 +137,8 @@ class _Turn(Clients):
                 self._begin_control(op, happens.Suspend())
             case ("resume",):
                 self._resume()
+            case ("load",):
+                self._become(loaded=self._construct())
             case ("open",):
                 self._open()
             case _:
@@ -210,6 +214,8 @@ class _Turn(Clients):
             self._become(control=Control(op, message, working))
         elif self._returned and not self.world.n_failed and not self._wc().suspended:
             self.violations.append(f"{op[0]} fails though no disk does")
+        elif op == ("message", "flush") and not self._returned:
+            self._check_origin(message)
 
     def _go_on(self) -> None:
         control = self.world.control
@@ -223,25 +229,24 @@ class _Turn(Clients):
         else:
             self._step(happens.FlushMessageEnd())
             if self._returned is None:
-                self._check_origin(control)
+                self._check_origin(control.message)
         self._become(control=None)
 
-    def _check_origin(self, control: Control) -> None:
+    def _check_origin(self, message: FlushMessage) -> None:
         """A `flush` message says that the origin has everything."""
         for sector in range(self.setting.origin_sectors):
             held = self.world.origin.read(sector)
-            if held not in self.world.contract.in_origin(sector, control.message):
+            if held not in self.world.contract.in_origin(sector, message):
                 self.violations.append("the flush message left the origin out of date")
 
     def _open(self) -> None:
-        """A table is loaded, and the device resumed.
+        """A table is loaded on a device that is suspended, or new, and resumed."""
+        self._become(loaded=self._construct())
+        if self.world.loaded is not None:
+            self._resume()
 
-        After an I/O error what was not durable may be lost with the old table, as in a crash: to
-        keep it the disk would have to take it.
-        """
-        if self.world.wc is not None and self.world.wc.error:
-            self._become(contract=self.world.contract.fork())
-            self.world.contract.crash()
+    def _construct(self) -> State | None:
+        """The constructor runs, beside what is live."""
         sectors = self.world.cache.latest()
         underlying = {
             "CACHE": BlockDevice(self.setting.cache_size),
@@ -254,13 +259,21 @@ class _Turn(Clients):
             self._play(effect)
         if isinstance(made.result, Refusal):
             self.violations.append(f"activation fails: {made.result.message}")
-            return
-        self._become(wc=made.result, timers=frozenset(), queue=())
-        self._resume()
+            return None
+        return made.result
 
     def _resume(self) -> None:
+        """The device goes on, with the table that was loaded if there is one.
+
+        After an I/O error what was not durable may be lost with the old table.
+        """
+        world = self.world
+        if world.loaded is not None:
+            if world.wc is not None and world.wc.error:
+                contract = world.contract.fork()
+                contract.let_go()
+                self._become(contract=contract)
+            self._become(wc=world.loaded, loaded=None, timers=frozenset(), queue=())
         sectors = self.world.cache.latest()
         metadata = (self.shape.superblock(sectors), self.shape.entries(sectors))
         self._step(happens.Resume(metadata, Sector(self.setting.origin_sectors)))
-
-    # What a read would show

@@ -56,6 +56,7 @@ def usual_ops(setting: Setting) -> tuple[Op, ...]:
         ("suspend",),
         ("resume",),
         ("open",),
+        ("load",),
     )
 
 

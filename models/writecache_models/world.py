@@ -119,6 +119,8 @@ class World(NamedTuple):
     pieces: tuple[Piece, ...] = ()
     clients: tuple[Client, ...] = ()
     control: Control | None = None
+    loaded: State | None = None
+    """What a table came to that was loaded beside the live one."""
     n_begun: int = 0
     """Operations begun so far."""
     n_failed: int = 0

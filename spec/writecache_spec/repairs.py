@@ -24,6 +24,7 @@ class Repair(Enum):
     FAILED_WRITE_HOLDS_NOTHING = "a block whose first write failed is freed, not read or committed"
     NO_COMMIT_AFTER_ERROR = "a commit ends where one of its I/Os fails"
     RESUME_KEEPS_MEMORY = "a resume after an error goes on with what is in memory"
+    RESUME_FLUSHES = "a resume flushes the cache device before it builds on what it read"
     FLUSH_UNDER_WRITEBACK = "overwritten blocks are flushed though all are under writeback"
     FLUSH_REACHES_ORIGIN = "a flush is sent to the origin, too"
 

@@ -21,12 +21,12 @@ from typing import NamedTuple
 from writecache_spec.commit import commit_regions, mark_all_dirty
 from writecache_spec.effects import Returned, StartTimer, Timer
 from writecache_spec.entries import verify_watermark
-from writecache_spec.events import Resume
+from writecache_spec.events import Device, Resume
 from writecache_spec.layout import MemoryEntry, is_committed
 from writecache_spec.ordered import OrderedMap
 from writecache_spec.repairs import Repair
 from writecache_spec.state import FREE, Entry, State, mends
-from writecache_spec.transcript import Transcript, report_error, require
+from writecache_spec.transcript import Transcript, disk_flush, report_error, require
 from writecache_spec.units import U64_MAX, BlockIndex, Jiffies, SequenceCount
 from writecache_spec.vector import Vector
 from writecache_spec.writeback import MAX_AGE_DIV
@@ -71,6 +71,9 @@ def resume(wc: State, event: Resume, transcript: Transcript) -> State:
     )
     for complaint in rebuilt.identical:
         wc = report_error(wc, transcript, complaint)
+    if mends(wc, Repair.RESUME_FLUSHES):
+        # After a flush that failed the disk may still lose what was read from it.
+        wc = disk_flush(wc, transcript, Device.CACHE)
     if rebuilt.erased:
         wc = commit_regions(mark_all_dirty(wc), transcript, data_too=False)
     verify_watermark(wc, transcript)
