@@ -150,11 +150,12 @@ class Walker:
         return wrong
 
 
-def blame(setting: Setting, bounds: Bounds, path: Sequence[Turn]) -> list[Repair]:
-    """The repairs of which each, missing alone, lets something go wrong on this path."""
+def blame(setting: Setting, bounds: Bounds, wrong: Wrong) -> list[Repair]:
+    """The repairs of which each, missing alone, lets the same go wrong on this path."""
     found = []
     for repair in Repair:
         profile = setting.profile.repaired(without=frozenset({repair}))
-        if Walker(replace(setting, profile=profile), bounds).replay(path):
+        again = Walker(replace(setting, profile=profile), bounds).replay(wrong.path)
+        if again is not None and again.what == wrong.what:
             found.append(repair)
     return found

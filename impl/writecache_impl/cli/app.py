@@ -20,6 +20,7 @@ from writecache_impl.cli.exits import (
     OUTPUT_CLOSED,
     exit_code,
 )
+from writecache_impl.cli.explore import explore
 from writecache_impl.cli.kernel import kernel
 from writecache_impl.cli.vectors import vectors
 from writecache_impl.linux import UNUSABLE, KernelUnavailable, one_line
@@ -36,7 +37,7 @@ def writecache() -> None:
     """
 
 
-for command in (conform, vectors, kernel):
+for command in (conform, vectors, kernel, explore):
     writecache.add_command(command)
 
 

@@ -1,0 +1,196 @@
+"""`writecache explore`: every sequence of operations and every schedule, up to a bound."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from writecache_impl.cli.common import Seconds, meter, print_json, print_table
+from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
+from writecache_models.exploring import Bound, Progress
+from writecache_models.exploring import explore as explore_worlds
+from writecache_models.release import bound as bound_of
+from writecache_models.release import report, stored
+from writecache_models.walking import Bounds, Wrong, blame
+from writecache_spec.profile import PROFILES
+
+
+@click.command()
+@click.option("--blocks", type=click.IntRange(1, 8), default=2, show_default=True)
+@click.option("--entries", type=click.IntRange(1, 40), default=3, show_default=True)
+@click.option(
+    "--ops", type=click.IntRange(0, 99), default=4, show_default=True, help="Operations begun."
+)
+@click.option(
+    "--block-size", type=click.Choice(["512", "1024", "2048", "4096"]), default="512",
+    show_default=True,
+)  # fmt: skip
+@click.option(
+    "--clients", type=click.IntRange(1, 8), default=1, show_default=True, help="Requests at once."
+)
+@click.option(
+    "--failures", type=click.IntRange(0, 9), default=0, show_default=True, help="I/Os that fail."
+)
+@click.option("--profile", type=click.Choice(sorted(PROFILES)), default="1.6.0", show_default=True)
+@click.option("--repaired", is_flag=True, help="With all repairs: nothing is to be found.")
+@click.option("--seconds", type=Seconds(1, 864000), help="Stop after so long; --state keeps it.")
+@click.option("--processes", type=click.IntRange(1, 999), help="By default one for each core.")
+@click.option("--scheduler", help="The address of a Dask scheduler, whose workers do the work.")
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep here what was reached when the run ends, also by --seconds or an interrupt.",
+)
+@click.option("--resume", is_flag=True, help="Go on from what --state has kept; only of one's own.")
+@click.option("--release", is_flag=True, help="The bound that a release stands on.")
+@click.option("--report", "as_report", is_flag=True, help="With --release: print the stored run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def explore(**options: Any) -> int:
+    """Explore every sequence of operations and every schedule, crashes at every moment judged.
+
+    Prints exact counts, and of each kind of violation a shortest path with the repairs that it is
+    for.  An interrupted run ends with what it has; with --state it can be gone on from.
+    """
+    if options["as_report"]:
+        return _print_stored(options["as_json"])
+    progress = _progress(options)
+    command = " ".join(["writecache", *sys.argv[1:]])
+    _run(progress, options)
+    result = report(progress, command)
+    for found in progress.found.values():
+        bounds = Bounds(progress.bound.ops, progress.bound.n_clients, progress.bound.failures)
+        result.setdefault("blamed", {})[found.what] = [
+            repair.name
+            for repair in blame(progress.bound.setting, bounds, Wrong(found.what, found.path))
+        ]
+    if options["as_json"]:
+        print_json(result)
+    else:
+        print_report(result)
+    if progress.found:
+        return PROBLEMS
+    return FINE if progress.done else NOT_JUDGED
+
+
+def _progress(options: Mapping[str, Any]) -> Progress:
+    """Where to begin, or to go on."""
+    state: Path | None = options["state"]
+    if options["resume"]:
+        if state is None:
+            raise click.UsageError("--resume needs --state, which says what to go on from")
+        try:
+            return Progress.load(state)
+        except Exception as error:
+            if isinstance(error, OSError):
+                raise
+            raise click.UsageError(f"{state}: no exploration was kept there") from error
+    if state is not None and not state.parent.is_dir():
+        raise click.UsageError(f"{state.parent}: No such directory")
+    return Progress.at_first(_bound(options))
+
+
+def _bound(options: Mapping[str, Any]) -> Bound:
+    if options["release"]:
+        return bound_of()
+    try:
+        made = bound_of(
+            profile=options["profile"],
+            repaired=options["repaired"],
+            blocks=options["blocks"],
+            entries=options["entries"],
+            block_size=int(options["block_size"]),
+            n_ops=options["ops"],
+            n_clients=options["clients"],
+            failures=options["failures"],
+        )
+        made.setting.shape  # noqa: B018 - a size that no device has is refused here
+    except AssertionError as error:
+        raise click.UsageError(str(error)) from error
+    return made
+
+
+def _run(progress: Progress, options: Mapping[str, Any]) -> None:
+    state: Path | None = options["state"]
+    started = time.monotonic()
+    before = progress.seconds
+    seconds = options["seconds"]
+
+    with meter("exploring", None, "worlds") as bar, _executor(options) as (executor, n_at_once):
+
+        def go_on(reached: Progress) -> bool:
+            now = time.monotonic()
+            reached.seconds = before + now - started
+            bar.reach(reached.n_worlds)
+            return seconds is None or now - started < seconds
+
+        try:
+            explore_worlds(progress, executor, n_at_once, go_on)
+        except KeyboardInterrupt:
+            print("interrupted; what was reached follows", file=sys.stderr)
+    if state is not None:
+        progress.save(state)
+
+
+@contextmanager
+def _executor(options: Mapping[str, Any]) -> Iterator[tuple[Executor, int]]:
+    """Who does the work, and how many chunks at once."""
+    if options["scheduler"] is not None:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise click.UsageError("--scheduler needs dask: install the extra `dask`") from error
+        try:
+            client = Client(options["scheduler"], timeout="10s")
+        except (OSError, ValueError) as error:
+            raise click.UsageError(f"--scheduler: {error}") from error
+        with client:
+            n_threads = sum(client.nthreads().values())
+            yield client.get_executor(pure=False), 2 * max(n_threads, 1)
+        return
+    n_processes = options["processes"] or len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(n_processes, initializer=_ignore_interrupts) as executor:
+        yield executor, 2 * n_processes
+
+
+def _ignore_interrupts() -> None:
+    """Who began the work ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _print_stored(as_json: bool) -> int:
+    found = stored()
+    if found is None:
+        print("no full run is stored", file=sys.stderr)
+        return NOT_JUDGED
+    if as_json:
+        print_json(found)
+    else:
+        print_report(found)
+    return PROBLEMS if found["violations"] else FINE
+
+
+def print_report(result: Mapping[str, Any]) -> None:
+    """Print what an exploration has come to."""
+    names = ("blocks", "block_size", "entries", "operations", "requests_at_once", "failures",
+             "recovery_crashes", "worlds", "events", "crash_states", "distinct",
+             "distinct_up_to_names")  # fmt: skip
+    print(f"$ {result['command']}")
+    repairs = "all repairs" if result["repairs"] else "no repairs"
+    ended = "complete" if result["complete"] else f"cut off at level {result['level']}"
+    print_table(
+        f"Profile {result['profile']}, {repairs}: {ended}, {result['seconds']:.0f} s",
+        ("", "number"),
+        [(name.replace("_", " "), result[name]) for name in names],
+    )
+    for what, count in result["violations"].items():
+        blamed = ", ".join(result.get("blamed", {}).get(what, ())) or "no single repair"
+        print(f"{count:,} times: {what}\n  mended by: {blamed}")
+        print("  " + " ".join(str(event) for event in result["found"][what]))
+    print(f"{sum(result['violations'].values()):,} violations")
