@@ -5,7 +5,7 @@ that goes wrong can be shrunk by leaving out events, one after the other, and be
 profile: it belongs to the findings whose repairs, each missing alone, let it go wrong.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Final, NamedTuple
@@ -67,6 +67,8 @@ class Walker:
         self.setting, self.bounds = setting, bounds
         self.judge = judge or Judge(setting)
         self.n_steps = 0
+        self.note: Callable[[World, Turn], None] | None = None
+        """Who wants to know of each event, with the world before it."""
 
     def walk(self, random: Random, n_steps: int) -> Wrong | None:
         """Go at random, until something is wrong or for so many events."""
@@ -75,7 +77,10 @@ class Walker:
             chosen = self._next(world, random)
             if chosen is None:
                 return Wrong(HANG, tuple(path)) if world.clients or world.control else None
-            event, world, what = chosen
+            event, following, what = chosen
+            if self.note is not None:
+                self.note(world, event)
+            world = following
             path.append(event)
             self.n_steps += 1
             if what:

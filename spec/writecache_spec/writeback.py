@@ -95,8 +95,11 @@ def _select(wc: State, now: Jiffies, transcript: Transcript) -> State:
             if wc.config.profile.suspended_pass_is_limited:
                 break
         selection = _take(selection, transcript)
-    wc = _put_back(selection.wc, selection.skipped)
-    if selection.skipped and not selection.jobs and wc.writeback_size:
+    # A commit on the way may have freed some of what was skipped before.
+    freed = selection.wc.freelist
+    skipped = tuple(index for index in selection.skipped if freed.get(index) is None)
+    wc = _put_back(selection.wc, skipped)
+    if skipped and not selection.jobs and wc.writeback_size:
         # Nothing to do before one of the older copies ends.
         transcript.tell(Sleep(Waiter.WRITEBACK))
         return wc._replace(

@@ -235,6 +235,22 @@ def copies_and_limit(author: Author) -> str:
     return author.table(*WHEN_FULL, "writeback_jobs", "60")
 
 
+def copies_and_commit(author: Author) -> str:
+    """A pass that skips a block, and then commits a newer one of its sector, which frees it."""
+    author.geometry = Geometry(512, 16, 16)
+    author.extra["origin_delay"] = 300
+    author.do("open")
+    for _ in range(3):
+        _begin_write(author, 2, 1)
+        _begin_write(author, 1, 2)
+        _begin_write(author, 1, 2)
+        author.do("read", 0, 4)
+        author.do("flush")
+        author.do("write", 0, 4, author.new_tag())
+        author.do("read", 0, 4)
+    return author.table(*AT_ONCE)
+
+
 STORIES = (
     claims,
     misaligned,
@@ -251,4 +267,5 @@ STORIES = (
     copies_and_suspend,
     copies_throttled,
     copies_and_limit,
+    copies_and_commit,
 )
