@@ -109,10 +109,15 @@ class Run(NamedTuple):
     """The number of the moment at which each operation had ended."""
 
 
-def run(setting: Setting, ops: Sequence[Op]) -> Run:
-    """Play operations, the first of which opens the device, one after the other."""
+def run(setting: Setting, ops: Sequence[Op], cache_image: bytes = b"") -> Run:
+    """Play operations, the first of which opens the device, one after the other.
+
+    What the cache device holds at first is in `cache_image`, and zeros behind it.
+    """
     contract = Contract()
-    machine, journal = setting.machine((Volatile({}), Volatile({})), contract)
+    whole = cache_image.ljust(-(-len(cache_image) // SECTOR_SIZE) * SECTOR_SIZE, b"\0")
+    cache = Volatile(dict(enumerate(_sectors(whole))))
+    machine, journal = setting.machine((cache, Volatile({})), contract)
     ends: list[int] = []
     for op in ops:
         found = _play(setting, machine, contract, op, len(journal.moments) - 1)
@@ -176,6 +181,8 @@ class Judgement:
             outcome = machine.open(self.setting.table)
             if outcome.errno:
                 return [], [Violation(f"activation fails: {outcome.errno}", number, lost)]
+            if machine.wc is not None and machine.wc.error:
+                return [], [Violation("activation ends with an error", number, lost)]
             moments = list(journal.moments)
             wrong = _read(self.setting, machine, journal.contract)
         except (PanicError, HangError) as death:

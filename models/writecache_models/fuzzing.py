@@ -1,8 +1,8 @@
 """Fuzzing: many walks, each in a setting of its own, and what they found, shrunk and named.
 
-A profile without repairs breaks the contract in so many ways that the first hides the others.  So a
-walk keeps to one of them: it is the profile with every repair but one, drawn for the walk.  What goes
-wrong there is what that repair mends; with no repair missing nothing may go wrong.
+A profile without repairs breaks the contract in so many ways that the first hides the others.  So
+a walk keeps to one of them: it is the profile with every repair but one, drawn for the walk.  What
+goes wrong there is what that repair mends; with no repair missing nothing may go wrong.
 """
 
 from collections import Counter
@@ -72,14 +72,10 @@ class Done:
         self.n_states += other.n_states
         self.cells += other.cells
         known = {(find.repair, find.wrong.what) for find in self.finds}
-        self.finds += [
-            find for find in other.finds if (find.repair, find.wrong.what) not in known
-        ]
+        self.finds += [find for find in other.finds if (find.repair, find.wrong.what) not in known]
 
 
-def draw(
-    profile: Profile, random: Random, repaired: bool
-) -> tuple[Repair | None, Setting, Bounds]:
+def draw(profile: Profile, random: Random, repaired: bool) -> tuple[Repair | None, Setting, Bounds]:
     """The setting of a walk, and the repair that is missing in it."""
     missing = None if repaired else random.choice(sorted(Repair, key=lambda one: one.name))
     without = NO_REPAIRS if missing is None else frozenset({missing})
@@ -105,7 +101,7 @@ def work(task: Task) -> Done:
         random = Random(seed)
         missing, setting, bounds = draw(task.profile, random, task.repaired)
         walker = Walker(setting, bounds, Judge(setting))
-        walker.note = lambda world, event, _done=done: _done.cells.update(cells(world, event))  # type: ignore[misc]
+        walker.note = lambda world, event, _done=done: _done.cells.update(cells(world, event))
         wrong = walker.walk(random, LONGEST)
         done.n_walks += 1
         done.n_events += walker.n_steps

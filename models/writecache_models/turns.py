@@ -6,6 +6,7 @@ each of them the power may fail.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from writecache_models.clients import Clients, Op
@@ -17,10 +18,12 @@ from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct
 from writecache_spec.effects import Timer, Work
 from writecache_spec.state import State, Waiter
-from writecache_spec.units import Sector
+from writecache_spec.units import Jiffies, Sector
 
 Turn = tuple[Any, ...]
 """An event of the world: its name, and which of several."""
+LATER: Final = Jiffies(2**40)
+"""When writeback runs: whatever pause it makes is over, or it would not run yet."""
 MOST_IOS: Final = 5
 """I/Os of one critical section, that a search lets fail one by one; the cache waits for each."""
 
@@ -183,11 +186,12 @@ class _Turn(Clients):
     def _work(self, io: int | None) -> None:
         """The work queue goes on."""
         if self._wc().writeback is not None:
-            self._do(happens.WritebackContinue, io)
+            self._do(partial(happens.WritebackContinue, LATER), io)
         else:
             work = self.world.queue[0]
             self._become(queue=self.world.queue[1:])
-            self._do(happens.FlushWork if work is Work.FLUSH else happens.WritebackWork, io)
+            writeback = partial(happens.WritebackWork, LATER)
+            self._do(happens.FlushWork if work is Work.FLUSH else writeback, io)
         control = self.world.control
         if self._wc().writeback is None and control is not None and control.works:
             self._become(control=control._replace(works=control.works - 1))

@@ -103,24 +103,29 @@ class Walker:
             events.sort(key=lambda event: event[0] == "begin")
         return iter(events)
 
-    def happen(self, world: World, event: Turn) -> tuple[World, str | None] | None:
+    def happen(
+        self, world: World, event: Turn, crash: bool = True
+    ) -> tuple[World, str | None] | None:
         """Let an event happen, and the power fail at each of its moments."""
         after = turn(self.setting, world, event)
         if after is None:
             return None
         if after.violations:
             return after.world, after.violations[0]
-        for moment in after.moments:
+        for moment in after.moments if crash else ():
             if found := self.judge.fail_at(moment):
                 return after.world, found[0]
         return after.world, None
 
-    def replay(self, path: Sequence[Turn]) -> Wrong | None:
+    def replay(
+        self, path: Sequence[Turn], crashes: bool = True, crash_in_format: bool = True
+    ) -> Wrong | None:
         """Follow a path as far as it goes; the first thing that is wrong."""
         world, followed = new_world(self.setting), list[Turn]()
         for event in path:
             try:
-                happened = self.happen(world, event)
+                crash = crashes and (crash_in_format or world.wc is not None)
+                happened = self.happen(world, event, crash)
             except (IndexError, StopIteration, AssertionError):
                 # A piece, a copy or a request that is not there now.
                 continue

@@ -148,7 +148,7 @@ def _take(selection: _Pass, transcript: Transcript) -> _Pass:
 
 def _next_candidate(selection: _Pass, transcript: Transcript) -> tuple[_Pass, BlockIndex]:
     wc = selection.wc
-    if not wc.writeback_all or mends(wc, Repair.PASS_IN_LRU_ORDER):
+    if not wc.writeback_all or mends(wc, Repair.PASS_LOOKS_AGAIN):
         oldest = wc.lru.first()
         assert oldest is not None
         return selection, oldest[1]

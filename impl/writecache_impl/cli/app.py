@@ -21,6 +21,8 @@ from writecache_impl.cli.exits import (
     exit_code,
 )
 from writecache_impl.cli.explore import explore
+from writecache_impl.cli.findings import findings
+from writecache_impl.cli.fuzz import fuzz
 from writecache_impl.cli.kernel import kernel
 from writecache_impl.cli.vectors import vectors
 from writecache_impl.linux import UNUSABLE, KernelUnavailable, one_line
@@ -37,7 +39,7 @@ def writecache() -> None:
     """
 
 
-for command in (conform, vectors, kernel, explore):
+for command in (conform, vectors, kernel, explore, fuzz, findings):
     writecache.add_command(command)
 
 

@@ -154,12 +154,17 @@ def _executor(options: Mapping[str, Any]) -> Iterator[tuple[Executor, int]]:
             n_threads = sum(client.nthreads().values())
             yield client.get_executor(pure=False), 2 * max(n_threads, 1)
         return
-    n_processes = options["processes"] or len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(n_processes, initializer=_ignore_interrupts) as executor:
+    n_processes = options["processes"] or n_cores()
+    with ProcessPoolExecutor(n_processes, initializer=ignore_interrupts) as executor:
         yield executor, 2 * n_processes
 
 
-def _ignore_interrupts() -> None:
+def n_cores() -> int:
+    """How many processes can work at once."""
+    return len(os.sched_getaffinity(0))
+
+
+def ignore_interrupts() -> None:
     """Who began the work ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -1,0 +1,141 @@
+"""`writecache findings`: how the described system breaks the contract, and where it can be seen."""
+
+from typing import Any
+
+import click
+
+from writecache_impl.cli.common import MODULES, check_modules, print_json, print_table
+from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
+from writecache_impl.linux import LinuxTarget
+from writecache_impl.reproducing import reproduce
+from writecache_models.findings import (
+    FINDINGS,
+    Finding,
+    Trace,
+    faithful,
+    finding_named,
+    repaired,
+    show,
+)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--reproduce", "kernel", help="A suite, a release, or the path of a kernel.")
+@MODULES
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def findings(name: str | None, kernel: str | None, modules: str | None, as_json: bool) -> int:
+    """List the findings; show one; or reproduce one on a live kernel.
+
+    A finding is shown by its trace on the faithful reference, which breaks the contract, and on the
+    repaired one, which keeps it.  With --reproduce exit code 0 says that the kernel showed it, 1
+    that it did not, 3 that no live kernel can show it here, and why.
+    """
+    if name is None:
+        if kernel is not None:
+            raise click.UsageError("--reproduce needs the name of a finding")
+        return _list(as_json)
+    try:
+        finding = finding_named(name)
+    except KeyError:
+        raise click.UsageError(
+            f"no finding is called {name!r}: see `writecache findings`"
+        ) from None
+    if kernel is not None:
+        check_modules((kernel,), modules)
+        return _reproduce(finding, kernel, modules, as_json)
+    return _show(finding, as_json)
+
+
+def _list(as_json: bool) -> int:
+    if as_json:
+        print_json([_about(finding) for finding in FINDINGS])
+        return FINE
+    rows = [
+        [one.name, one.symptom.value, one.title, one.kernels, "no" if one.not_live else "yes"]
+        for one in FINDINGS
+    ]
+    print_table("Findings", ["name", "symptom", "", "kernels", "live"], rows)
+    print(f"{len(FINDINGS)} findings, {len({one.cause for one in FINDINGS})} causes")
+    return FINE
+
+
+def _about(finding: Finding) -> dict[str, Any]:
+    return {
+        "name": finding.name,
+        "title": finding.title,
+        "symptom": finding.symptom.name.lower(),
+        "cause": finding.cause,
+        "repair": finding.repair.name,
+        "mends": finding.repair.value,
+        "profile": finding.profile,
+        "kernels": finding.kernels,
+        "not_live": finding.not_live,
+        "trace": _trace(finding),
+    }
+
+
+def _trace(finding: Finding) -> dict[str, Any]:
+    by = finding.shown_by
+    if isinstance(by, Trace):
+        return {
+            "table": by.table,
+            "cache_sectors": by.cache_sectors,
+            "origin_sectors": by.origin_sectors,
+            "ops": [list(op) for op in by.ops],
+            "crash": by.crash,
+        }
+    return {
+        "options": by.options,
+        "entries": by.n_entries,
+        "origin_sectors": by.origin_sectors,
+        "events": [list(event) for event in by.events],
+    }
+
+
+def _show(finding: Finding, as_json: bool) -> int:
+    found = show(finding, faithful(finding))
+    kept = show(finding, repaired(finding))
+    result = {
+        **_about(finding),
+        "faithful": None if found is None else found.what,
+        "repaired": None if kept is None else kept.what,
+    }
+    if as_json:
+        print_json(result)
+    else:
+        print(f"{finding.name}: {finding.title}")
+        print(f"symptom:  {finding.symptom.value}")
+        print(f"cause:    {finding.cause}")
+        print(f"repair:   {finding.repair.name}: {finding.repair.value}")
+        print(f"kernels:  {finding.kernels}")
+        for key, value in result["trace"].items():
+            if key in ("ops", "events"):
+                print(f"{key}:")
+                for one in value:
+                    print("  " + " ".join(map(str, one)))
+            else:
+                print(f"{key.replace('_', ' ')}: {value}")
+        print(f"faithful {finding.profile}: {result['faithful'] or 'keeps the contract'}")
+        print(f"repaired: {result['repaired'] or 'keeps the contract'}")
+        print(f"live: {finding.not_live or f'writecache findings {finding.name} --reproduce sid'}")
+    return FINE if found is not None and kept is None else PROBLEMS
+
+
+def _reproduce(finding: Finding, kernel: str, modules: str | None, as_json: bool) -> int:
+    if finding.live_trace is None:
+        if as_json:
+            print_json({"name": finding.name, "shown": None, "not_live": finding.not_live})
+        else:
+            print(f"{finding.name}: not on a live kernel: {finding.not_live}")
+        return NOT_JUDGED
+    with LinuxTarget(kernel, modules=modules, op_seconds=8.0) as target:
+        made = reproduce(finding, target)
+    if as_json:
+        print_json({"name": finding.name, **made._asdict()})
+    else:
+        print(f"{finding.name} on Linux {made.kernel}: {finding.title}")
+        for line in made.lines:
+            print(f"  {line}")
+        print("shown" if made.shown else "not shown")
+    return FINE if made.shown else PROBLEMS

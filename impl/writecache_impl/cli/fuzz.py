@@ -1,0 +1,156 @@
+"""`writecache fuzz`: random walks through everything that can happen, crashes included."""
+
+import random
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import Any
+
+import click
+
+from writecache_impl.cli.common import Seconds, meter, print_json, print_table, seed_option
+from writecache_impl.cli.exits import FINE, PROBLEMS
+from writecache_impl.cli.explore import ignore_interrupts, n_cores
+from writecache_models.cells import DEEDS, IMPOSSIBLE, STATES
+from writecache_models.findings import finding_of
+from writecache_models.fuzzing import Done, Find, Task, as_found, work
+from writecache_spec.profile import PROFILES, Profile
+
+WALKS_AT_ONCE = 20
+
+
+@click.command()
+@click.option("--profile", type=click.Choice(sorted(PROFILES)), default="1.6.0", show_default=True)
+@click.option("--repaired", is_flag=True, help="With all repairs: nothing is to be found.")
+@click.option("--seconds", type=Seconds(1, 864000), default=30.0, show_default=True)
+@click.option("--steps", type=click.IntRange(1), help="Stop after so many events, before the time.")
+@seed_option("Decides the walks; by default a new one, which is printed.", None)
+@click.option("--processes", type=click.IntRange(1, 999), help="By default one for each core.")
+@click.option("--matrix", is_flag=True, help="Print where crashes struck; an empty cell fails.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def fuzz(**options: Any) -> int:
+    """Walk at random through worlds of many requests, timers, reloads, I/O errors and crashes.
+
+    Each walk keeps to one way of breaking the contract: all repairs are made but one (see
+    `findings`), or, with --repaired, all.  What goes wrong is shrunk, printed and named.
+    """
+    profile: Profile = PROFILES[options["profile"]]
+    seed: str = options["seed"] or f"{random.randrange(10**9)}"
+    print(f"seed {seed}", file=sys.stderr)
+    started = time.monotonic()
+    done = _walk(profile, seed, options, started)
+    result = _result(done, profile, seed, time.monotonic() - started)
+    if options["as_json"]:
+        print_json(result)
+    else:
+        _print(result)
+        if options["matrix"]:
+            _print_matrix(done)
+    empty = options["matrix"] and any(not done.cells[cell] for cell in _reachable())
+    unknown = options["repaired"] or any(find.repair is None for find in done.finds)
+    if done.finds and unknown:
+        return PROBLEMS
+    return PROBLEMS if done.finds or empty else FINE
+
+
+def _walk(profile: Profile, seed: str, options: Mapping[str, Any], started: float) -> Done:
+    done = Done()
+    n_processes = options["processes"] or n_cores()
+    number = 0
+    seconds, steps = options["seconds"], options["steps"]
+
+    def wanted() -> bool:
+        return time.monotonic() - started < seconds and (steps is None or done.n_events < steps)
+
+    def task() -> Task:
+        nonlocal number
+        seeds = [f"{seed}-{number + i}" for i in range(WALKS_AT_ONCE)]
+        number += WALKS_AT_ONCE
+        return Task(profile, options["repaired"], seeds)
+
+    with (
+        meter("walking", seconds, "s") as bar,
+        ProcessPoolExecutor(n_processes, initializer=ignore_interrupts) as executor,
+    ):
+        flying: set[Future[Done]] = set()
+        try:
+            while wanted() or flying:
+                while wanted() and len(flying) < 2 * n_processes:
+                    flying.add(executor.submit(work, task()))
+                ready, flying = wait(flying, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    done.add(future.result())
+                bar.reach(time.monotonic() - started)
+        except KeyboardInterrupt:
+            for future in flying:
+                future.cancel()
+            print("interrupted; what was found follows", file=sys.stderr)
+    return done
+
+
+def _result(done: Done, profile: Profile, seed: str, seconds: float) -> dict[str, Any]:
+    return {
+        "seed": seed,
+        "profile": profile.name,
+        "walks": done.n_walks,
+        "events": done.n_events,
+        "crash_states": done.n_states,
+        "seconds": round(seconds, 1),
+        "found": [_found(find, profile) for find in done.finds],
+    }
+
+
+def _found(find: Find, profile: Profile) -> dict[str, Any]:
+    finding = finding_of(find.repair)
+    return {
+        "finding": None if finding is None else finding.name,
+        "repair": None if find.repair is None else find.repair.name,
+        "what": find.wrong.what,
+        "shows_without_any_repair": as_found(find, profile) is not None,
+        "table": find.setting.table,
+        "entries": find.setting.n_entries,
+        "origin_sectors": find.setting.origin_sectors,
+        "walk": find.seed,
+        "events_at_first": find.n_events,
+        "path": [list(event) for event in find.wrong.path],
+    }
+
+
+def _print(result: Mapping[str, Any]) -> None:
+    for found in sorted(result["found"], key=lambda one: str(one["finding"])):
+        name = found["finding"] or "NOT KNOWN"
+        print(f"{name}: {found['what']}")
+        print(
+            f"  {found['table']}, {found['entries']} entries, {found['origin_sectors']} sectors; "
+            f"walk {found['walk']}, {found['events_at_first']} events shrunk to "
+            f"{len(found['path'])}"
+        )
+        print("  " + " ".join(" ".join(map(str, event)) + ";" for event in found["path"]))
+    print(
+        f"{result['walks']:,} walks, {result['events']:,} events, "
+        f"{result['crash_states']:,} crash states in {result['seconds']:.0f} s; "
+        f"{len({one['finding'] for one in result['found']})} findings; seed {result['seed']}"
+    )
+
+
+def _reachable() -> list[tuple[str, str]]:
+    return [(state, deed) for state in STATES for deed in DEEDS if (state, deed) not in IMPOSSIBLE]
+
+
+def _print_matrix(done: Done) -> None:
+    rows = [
+        [deed]
+        + [
+            "-" if (state, deed) in IMPOSSIBLE else f"{done.cells[state, deed]:,}"
+            for state in STATES
+        ]
+        for deed in DEEDS
+    ]
+    print_table("Crashes, by what was done and what was in the cache", ["", *STATES], rows)
+    for cell, why in IMPOSSIBLE.items():
+        print(f"{cell[0]} / {cell[1]}: {why}")
+    empty = [cell for cell in _reachable() if not done.cells[cell]]
+    for state, deed in empty:
+        print(f"empty: {state} / {deed}")
+    print(f"{len(empty)} empty cells")

@@ -1,0 +1,177 @@
+"""Reproducing a finding on a live kernel: the kernel's own behaviour, beside the reference's.
+
+A trace without a crash is played as it is.  Shown is what the faithful reference does too, and the
+repaired one does not.  Where the power must fail, the kernel first plays what comes before; then it
+gets the disks that the crash leaves, and is asked to activate them.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from writecache_impl.linux import LinuxTarget
+from writecache_impl.recording import HungError, record
+from writecache_models.actions import HangError, PanicError
+from writecache_models.findings import Finding, Trace, show
+from writecache_models.judge import judge
+from writecache_models.observations import new_machine, observe, perform, profile_of
+from writecache_models.vectors import Observation, Op
+from writecache_models.vectors import Trace as Vector
+from writecache_models.volatile import Volatile
+from writecache_spec.profile import Profile
+from writecache_spec.units import SECTOR_SIZE
+
+
+class Reproduced(NamedTuple):
+    """What a kernel did."""
+
+    shown: bool
+    """It broke the contract as the faithful reference does."""
+    kernel: str
+    lines: tuple[str, ...]
+    """What was done, and what was seen."""
+
+
+class _Report:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def reproduce(finding: Finding, target: LinuxTarget) -> Reproduced:
+    """Show a finding on a live kernel; raises ValueError where it has no live trace."""
+    trace = finding.live_trace
+    if trace is None:
+        raise ValueError(f"{finding.name}: {finding.not_live}")
+    report = _Report()
+    vector = _vector(finding, trace, target)
+    recorded = _record(target, vector)
+    profile = profile_of(recorded)
+    shown = _compare(recorded, profile, report, trace.crash)
+    if trace.crash:
+        shown = shown and _activate(finding, vector, target, profile, report)
+    return Reproduced(shown, recorded.kernel or "", tuple(report.lines))
+
+
+def _vector(finding: Finding, trace: Trace, target: LinuxTarget) -> Vector:
+    table = trace.table
+    if target.target_version == "1.4.0":
+        # It has no such option, and never pauses.
+        *head, count = table.split()[:5]
+        options = table.replace(" pause_writeback 0", "").split()[5:]
+        table = " ".join([*head, str(int(count) - 2), *options])
+    extra = {"origin_delay": trace.origin_delay} if trace.origin_delay else {}
+    return Vector(
+        name=finding.name,
+        kernel=None,
+        target=None,
+        table=table,
+        cache_sectors=trace.cache_sectors,
+        origin_sectors=trace.origin_sectors,
+        cache_image=trace.cache_image,
+        extra=extra,
+        steps=tuple((op, {}) for op in trace.ops),
+    )
+
+
+def _record(target: LinuxTarget, vector: Vector) -> Vector:
+    try:
+        return record(target, vector)
+    except HungError as hung:
+        return hung.trace
+
+
+def _compare(recorded: Vector, profile: Profile, report: _Report, crash: bool) -> bool:
+    """Whether a kernel did what the reference does; and, without a crash, what it must not."""
+    verdict = judge(recorded, profile)
+    broken = False
+    promised = _observations(recorded, profile.repaired())
+    for (op, seen), expected in zip(recorded.steps, promised, strict=False):
+        wrong = _differs(op, seen, expected)
+        broken |= bool(wrong)
+        report.say(f"{_words(op)}: {wrong or _said(seen)}")
+    if verdict.divergence is not None:
+        report.say("the reference does something else: this is a divergence, not the finding")
+        return False
+    return True if crash else broken
+
+
+def _observations(recorded: Vector, profile: Profile) -> Iterator[Observation]:
+    """What a profile does with a trace's operations."""
+    machine = new_machine(recorded, profile)
+    for op in recorded.ops:
+        try:
+            yield observe(machine, op, perform(machine, op, recorded.table))
+        except PanicError:
+            yield {"panic": True}
+            return
+        except HangError:
+            yield {"hang": True}
+            return
+
+
+def _differs(op: Op, seen: Observation, promised: Observation) -> str | None:
+    """How a kernel breaks the contract in a step."""
+    if seen.get("panic") and not promised.get("panic"):
+        return "THE KERNEL DIES"
+    if seen.get("hang") and not promised.get("hang"):
+        return "THE KERNEL DOES NOT COME BACK"
+    if "read" in seen and seen["read"] != promised.get("read"):
+        return f"READS {seen['read']}, where {promised.get('read')} was written last"
+    return None
+
+
+def _activate(
+    finding: Finding, vector: Vector, target: LinuxTarget, profile: Profile, report: _Report
+) -> bool:
+    """Give a kernel the disks that the crash leaves, and let it activate them."""
+    left = show(finding, profile)
+    if left is None:
+        report.say("no crash here breaks the contract on this kernel")
+        return False
+    images = [_image(disk) for disk in left.disks]
+    report.say("the power fails; what the disks hold then is activated:")
+    size = int(vector.table.split()[3]) // SECTOR_SIZE
+    steps: list[Op] = [["open"], ["read", 0, size], ["write", 0, size, 77]]
+    crashed = Vector(
+        name=f"{finding.name}-crashed",
+        kernel=None,
+        target=None,
+        table=vector.table,
+        cache_sectors=vector.cache_sectors,
+        origin_sectors=vector.origin_sectors,
+        cache_image=images[0],
+        origin_image=images[1],
+        steps=tuple((op, {}) for op in steps),
+    )
+    recorded = _record(target, crashed)
+    broken = False
+    for op, seen in recorded.steps:
+        failed = seen.get("errno") or seen.get("panic") or seen.get("hang")
+        broken |= bool(failed)
+        said = f"FAILS: {seen.get('errno') or _said(seen)}" if failed else _said(seen)
+        report.say(f"{_words(op)}: {said} {seen.get('error', '')}".rstrip())
+    if judge(recorded, profile).divergence is not None:
+        report.say("the reference does something else: this is a divergence, not the finding")
+        return False
+    return broken
+
+
+def _image(disk: Volatile) -> bytes:
+    """The bytes of a disk up to its last sector that is no zeros."""
+    end = max(disk.durable, default=-1) + 1
+    sectors: list[Any] = [disk.durable.get(sector) for sector in range(end)]
+    return b"".join(one or bytes(SECTOR_SIZE) for one in sectors)
+
+
+def _words(op: Op) -> str:
+    return " ".join(str(word) for word in op)
+
+
+def _said(seen: Observation) -> str:
+    """An observation, short."""
+    shown = [f"status {seen['status']}"] if seen.get("status") else []
+    shown += [f"{key} {seen[key]}" for key in ("errno", "read") if seen.get(key)]
+    shown += [key for key in ("panic", "hang") if seen.get(key)]
+    return ", ".join(shown) or "done"

@@ -1,0 +1,503 @@
+"""The findings: where the described system breaks the contract, each with the trace that shows it.
+
+A finding is a trace on which the faithful reference breaks the contract, and with the finding's
+repair does not.  Most are traces of operations, one after the other, as vectors have them; what
+needs requests side by side, or an I/O that fails, is a path through a world's events.  Two are the
+same if one repair removes both and the symptom is the same; a *cause* is the ordering or the check
+that is missing.
+"""
+
+from collections.abc import Iterator
+from enum import Enum
+from random import Random
+from typing import Final, NamedTuple
+
+from writecache_models import crashing
+from writecache_models.images import image_of
+from writecache_models.recovery import Judge
+from writecache_models.trace import Op
+from writecache_models.turns import Turn
+from writecache_models.volatile import Volatile, crashes
+from writecache_models.walking import Bounds, Walker
+from writecache_models.world import Setting
+from writecache_spec.layout import MAGIC, VERSION, Superblock
+from writecache_spec.profile import PROFILES, Profile
+from writecache_spec.repairs import NO_REPAIRS, Repair
+from writecache_spec.units import U64
+
+LIMIT: Final = 4096
+"""Contents of one crash that are looked at."""
+
+
+class Symptom(Enum):
+    """What a user sees."""
+
+    CORRUPTION = "wrong data, without any crash"
+    LOSS = "acknowledged data lost in a crash"
+    PANIC = "the kernel dies"
+    HANG = "an operation never ends"
+    DEAD = "the cache cannot be activated any more"
+
+
+class Trace(NamedTuple):
+    """Operations one after the other; the power fails after the last one where the finding says."""
+
+    table: str
+    cache_sectors: int
+    origin_sectors: int
+    ops: tuple[Op, ...]
+    crash: bool = False
+    origin_delay: int = 0
+    """Milliseconds by which a live kernel's origin must be slower."""
+    cache_image: bytes = b""
+
+
+class Path(NamedTuple):
+    """Events of a world of blocks of 512 bytes."""
+
+    options: str
+    n_entries: int
+    origin_sectors: int
+    events: tuple[Turn, ...]
+
+
+class Finding(NamedTuple):
+    """One way in which the described system breaks the contract."""
+
+    name: str
+    title: str
+    symptom: Symptom
+    cause: str
+    """The ordering or the check that is missing."""
+    repair: Repair
+    shown_by: Trace | Path
+    profile: str = "1.6.0"
+    kernels: str = "5.10 to 7.2"
+    """Affected."""
+    not_live: str | None = None
+    """Why it is not shown on a live kernel; None where it is."""
+    live: Trace | None = None
+    """What shows it there, where that is another trace."""
+
+    @property
+    def live_trace(self) -> Trace | None:
+        """What shows it on a live kernel; None where nothing does."""
+        if self.not_live is not None:
+            return None
+        if self.live is not None:
+            return self.live
+        return self.shown_by if isinstance(self.shown_by, Trace) else None
+
+
+class Shown(NamedTuple):
+    """What a profile does on a finding's trace."""
+
+    what: str
+    disks: tuple[Volatile, ...] = ()
+    """What the crash left, where there was one."""
+    after: int | None = None
+    """The operation after which, or during which, the power failed."""
+
+
+def show(finding: Finding, profile: Profile) -> Shown | None:
+    """How a profile breaks the contract on a finding's trace; None where it keeps it."""
+    if isinstance(finding.shown_by, Path):
+        crashes = finding.symptom in (Symptom.LOSS, Symptom.DEAD)
+        return _show_path(finding.shown_by, profile, crashes)
+    return _show_trace(finding.shown_by, profile)
+
+
+def faithful(finding: Finding) -> Profile:
+    """The kernel's own profile."""
+    return PROFILES[finding.profile]
+
+
+def repaired(finding: Finding, without: bool = False) -> Profile:
+    """The profile with all repairs, or with all but the finding's."""
+    missing = frozenset({finding.repair}) if without else NO_REPAIRS
+    return faithful(finding).repaired(without=missing)
+
+
+def _show_path(path: Path, profile: Profile, crashes: bool) -> Shown | None:
+    setting = Setting(profile, path.options, path.n_entries, path.origin_sectors)
+    walker = Walker(setting, Bounds((), 9, 9), Judge(setting))
+    # Crashes of the first format are a finding of their own.
+    wrong = walker.replay(path.events, crashes, crash_in_format=False)
+    return None if wrong is None else Shown(wrong.what)
+
+
+def _show_trace(trace: Trace, profile: Profile) -> Shown | None:
+    setting = crashing.Setting(profile, trace.table, trace.cache_sectors, trace.origin_sectors)
+    run = crashing.run(setting, trace.ops, trace.cache_image)
+    if run.violations:
+        return Shown(run.violations[0].what)
+    if not trace.crash:
+        return None
+    return next(_lost(setting, run, len(trace.ops) - 1), None)
+
+
+def _lost(setting: crashing.Setting, run: crashing.Run, op: int) -> Iterator[Shown]:
+    """What crashes leave that breaks the contract: while the last operation runs, and after it.
+
+    What is left when it has ended comes first: it needs no further explanation.
+    """
+    first = run.ends[op - 1] if op else 0
+    for moment in reversed(run.moments[first:]):
+        judgement = crashing.Judgement(setting, LIMIT, Random(1))
+        judgement.fail_at(moment, 0, (), 1)
+        for violation in judgement.violations:
+            # Drawn anew in the same order.
+            for left in crashes(moment.disks, LIMIT, Random(1)):
+                if left.number == violation.lost[0]:
+                    yield Shown(violation.what, left.disks, op)
+
+
+def _table(*options: str, block_size: int = 512) -> str:
+    words = [*options, *["pause_writeback", "0", "autocommit_time", "3600000"]]
+    return f"s ORIGIN CACHE {block_size} {len(words)} {' '.join(words)}"
+
+
+_LAZY: Final = ("high_watermark", "100", "low_watermark", "100")
+"""Writeback begins when no block is free."""
+_EAGER: Final = ("high_watermark", "0", "low_watermark", "0")
+"""Whatever is written is written back at once."""
+_NEEDS_ERRORS: Final = "needs an I/O that fails, at a moment that the harness cannot choose yet"
+_NEEDS_TWO: Final = "needs two requests side by side: the harness has one client"
+
+FINDINGS: Final = (
+    Finding(
+        "format-crash",
+        "A crash during the first format leaves a device that no activation accepts",
+        Symptom.DEAD,
+        "the format's first write carries the version already, and a version without a magic is "
+        "refused instead of formatted",
+        Repair.FORMAT_VERSION,
+        Trace(_table(block_size=1024), 6, 4, (["open"],), crash=True),
+    ),
+    Finding(
+        "fua-not-committed",
+        "A completed FUA write is lost in a crash",
+        Symptom.LOSS,
+        "FUA makes the data durable, and not the entry that says whose it is",
+        Repair.FUA_COMMITS,
+        Trace(_table(), 8, 8, (["open"], ["write_fua", 0, 1, 1]), crash=True),
+        not_live="the kernels' disks here advertise no FUA: a write is sent, then a flush",
+    ),
+    Finding(
+        "two-entries-in-one-commit",
+        "A crash just after a commit leaves a cache that activates with an error",
+        Symptom.DEAD,
+        "a commit carries two entries of one sector under one sequence count, and frees the older "
+        "one only afterwards",
+        Repair.ONE_ENTRY_A_COMMIT,
+        Trace(
+            _table(*_LAZY),
+            8,
+            8,
+            (["open"], ["write", 1, 1, 1], ["write", 0, 2, 2], ["flush"]),
+            crash=True,
+        ),
+    ),
+    Finding(
+        "overwrite-hits-older-version",
+        "A write over two blocks goes to the older of two versions: a read returns old data",
+        Symptom.CORRUPTION,
+        "a request that overwrites goes on over the neighbouring cache block without asking "
+        "whether that is the newest of its sector",
+        Repair.OVERWRITE_NEWEST,
+        Trace(
+            _table(*_LAZY),
+            5,
+            2,
+            (
+                ["open"],
+                ["write", 1, 1, 1],
+                ["discard", 1, 1],
+                ["write", 1, 1, 2],
+                ["write", 0, 2, 3],
+                ["discard", 0, 1],
+                ["write", 0, 2, 4],
+                ["write", 0, 2, 5],
+                ["read", 0, 1],
+                ["read", 1, 1],
+            ),
+        ),
+        kernels="5.10.47 to 7.2",
+    ),
+    Finding(
+        "run-over-duplicate",
+        "Writeback of a run with two versions of a sector in it kills the kernel",
+        Symptom.PANIC,
+        "a run of writeback steps over a second version, and then takes the block behind that for "
+        "its own neighbour",
+        Repair.RUN_OVER_DUPLICATES,
+        Trace(
+            _table(*_LAZY),
+            8,
+            7,
+            (
+                ["open"],
+                ["write", 5, 1, 1],
+                ["write", 1, 2, 2],
+                ["discard", 1, 2],
+                ["write", 6, 1, 3],
+                ["flush"],
+                ["write", 1, 5, 4],
+            ),
+        ),
+    ),
+    Finding(
+        "pass-frees-its-own-block",
+        "Two writes kill the kernel: writeback goes on with a block that its own commit has freed",
+        Symptom.PANIC,
+        "a pass of writeback chooses its block before it commits, and does not look again",
+        Repair.PASS_LOOKS_AGAIN,
+        Trace(_table(*_LAZY), 4, 7, (["open"], ["write", 6, 1, 1], ["write", 5, 2, 2])),
+    ),
+    Finding(
+        "flush-message-hangs",
+        "After a copy that failed a `flush` message never ends",
+        Symptom.HANG,
+        "whoever waits for writeback is woken where a block is freed, and after an error none is",
+        Repair.WAKE_AFTER_ERROR,
+        Path(
+            "0",
+            3,
+            2,
+            (
+                ("open",),
+                ("begin", "write", 0, 2),
+                ("map", 0),
+                ("io", 0, False),
+                ("begin", "message", "flush"),
+                ("work", None),
+                ("work", None),
+                ("copy", 0, False),
+                ("endio take", 0),
+                ("work", None),
+                ("endio", None),
+            ),
+        ),
+        live=Trace(
+            _table(block_size=4096),
+            64,
+            256,
+            (["open"], ["message", "flush"]),
+            origin_delay=300,
+            # A damaged entry, whose copy fails: it lies across the end of all numbers.
+            cache_image=image_of(Superblock(MAGIC, VERSION, 4096, 0, 7, 9), ((U64 - 8, 3), (8, 2))),
+        ),
+    ),
+    Finding(
+        "read-under-commit",
+        "A read returns what was written to another sector",
+        Symptom.CORRUPTION,
+        "a commit frees the older of two versions while a read of it is under way, and the block "
+        "is written anew",
+        Repair.READS_BEFORE_FREEING,
+        Path(
+            "4 high_watermark 100 low_watermark 100",
+            3,
+            3,
+            (
+                ("open",),
+                ("begin", "write", 1, 1),
+                ("map", 0),
+                ("io", 0, False),
+                ("begin", "read", 1, 1),
+                ("map", 1),
+                ("begin", "write", 0, 2),
+                ("map", 2),
+                ("io", 1, False),
+                ("begin", "flush"),
+                ("map", 3),
+                ("flush thread", None),
+                ("begin", "write", 2, 1),
+                ("map", 4),
+                ("io", 1, False),
+                ("io", 0, False),
+            ),
+        ),
+        not_live=_NEEDS_TWO,
+    ),
+    Finding(
+        "failed-write-shows-leftovers",
+        "After a write that failed, a read returns what the block held before, of any sector",
+        Symptom.CORRUPTION,
+        "an entry stands from the moment at which its block is taken, though no write reached it",
+        Repair.FAILED_WRITE_HOLDS_NOTHING,
+        Path(
+            "0",
+            3,
+            2,
+            (
+                ("open",),
+                ("begin", "write", 1, 1),
+                ("map", 0),
+                ("io", 0, False),
+                ("begin", "write", 0, 2),
+                ("map", 1),
+                ("io", 0, True),
+            ),
+        ),
+        not_live=_NEEDS_ERRORS,
+    ),
+    Finding(
+        "commit-after-failed-flush",
+        "A flush that failed is followed by the commit: a crash then loses what was durable",
+        Symptom.LOSS,
+        "the superblock is written, and older entries are freed, though what they depend on failed",
+        Repair.NO_COMMIT_AFTER_ERROR,
+        Path(
+            "0",
+            2,
+            2,
+            (
+                ("open",),
+                ("begin", "write", 0, 2),
+                ("map", 0),
+                ("io", 0, False),
+                ("begin", "discard", 0, 2),
+                ("map", 1),
+                ("flush thread", None),
+                ("io", 0, False),
+                ("begin", "write", 1, 1),
+                ("map", 2),
+                ("io", 0, False),
+                ("begin", "flush"),
+                ("map", 3),
+                ("flush thread", 1),
+            ),
+        ),
+        not_live=_NEEDS_ERRORS,
+    ),
+    Finding(
+        "resume-forgets-after-error",
+        "After an I/O error, suspend and resume make completed writes vanish",
+        Symptom.CORRUPTION,
+        "a resume rebuilds from the device what could not be written there",
+        Repair.RESUME_KEEPS_MEMORY,
+        Path(
+            "0",
+            3,
+            2,
+            (
+                ("open",),
+                ("begin", "write", 0, 1),
+                ("map", 0),
+                ("io", 0, False),
+                ("begin", "flush"),
+                ("map", 1),
+                ("flush thread", 2),
+                ("begin", "suspend"),
+                ("work", None),
+                ("go on",),
+                ("begin", "resume"),
+            ),
+        ),
+        not_live=_NEEDS_ERRORS,
+    ),
+    Finding(
+        "reload-trusts-unflushed-metadata",
+        "A reload after a failed flush gives away blocks whose freeing a crash can undo",
+        Symptom.LOSS,
+        "a resume builds on what it reads from the disk's cache, and does not flush it",
+        Repair.RESUME_FLUSHES,
+        Path(
+            "0",
+            2,
+            2,
+            (
+                ("open",),
+                ("begin", "write", 0, 1),
+                ("map", 0),
+                ("io", 0, False),
+                ("begin", "suspend"),
+                ("work", None),
+                ("work", None),
+                ("work", None),
+                ("copy", 0, False),
+                ("endio take", None),
+                ("endio", 1),
+                ("go on",),
+                ("begin", "open"),
+                ("begin", "write", 1, 1),
+                ("map", 3),
+            ),
+        ),
+        not_live=_NEEDS_ERRORS,
+    ),
+    Finding(
+        "flush-under-writeback",
+        "A flush is reported while an overwritten block is not durable, and a crash undoes it",
+        Symptom.LOSS,
+        "a commit without new entries flushes the disk only if some block is not under writeback",
+        Repair.FLUSH_UNDER_WRITEBACK,
+        Path(
+            "4 high_watermark 0 low_watermark 0",
+            3,
+            2,
+            (
+                ("open",),
+                ("begin", "write", 0, 1),
+                ("map", 0),
+                ("io", 0, False),
+                ("begin", "flush"),
+                ("map", 1),
+                ("map", 1),
+                ("io", 0, False),
+                ("flush thread", None),
+                ("begin", "write", 0, 1),
+                ("map", 2),
+                ("io", 0, False),
+                ("work", None),
+                ("begin", "flush"),
+                ("map", 3),
+                ("map", 3),
+                ("io", 0, False),
+                ("flush thread", None),
+            ),
+        ),
+        not_live="a crash that loses what a disk was not told to flush needs dm-log-writes",
+    ),
+    Finding(
+        "flush-misses-the-origin",
+        "A flush is reported while what went past the cache is not durable",
+        Symptom.LOSS,
+        "the target asks for one flush, and that one never reaches the origin",
+        Repair.FLUSH_REACHES_ORIGIN,
+        Path(
+            "0",
+            1,
+            2,
+            (
+                ("open",),
+                ("begin", "write", 0, 2),
+                ("map", 0),
+                ("io", 0, False),
+                ("map", 0),
+                ("io", 0, False),
+                ("begin", "flush"),
+                ("map", 1),
+                ("flush thread", None),
+            ),
+        ),
+        profile="1.4.0-bullseye",
+        kernels="5.10.46",
+        not_live="a crash that loses what a disk was not told to flush needs dm-log-writes",
+    ),
+)
+"""All of them."""
+
+
+def finding_of(repair: Repair | None) -> Finding | None:
+    """The finding that a repair is for."""
+    return next((one for one in FINDINGS if one.repair is repair), None)
+
+
+def finding_named(name: str) -> Finding:
+    """A finding by its name; raises KeyError."""
+    for one in FINDINGS:
+        if one.name == name:
+            return one
+    raise KeyError(name)
