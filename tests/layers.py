@@ -35,6 +35,7 @@ ALLOWED = {
         "click",
         "rich",
         "numpy",
+        "distributed",
     },
 }
 

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from writecache_impl.linux import LinuxTarget
 from writecache_impl.recording import HungError, record
 from writecache_models.actions import HangError, PanicError
-from writecache_models.findings import Finding, Trace, show
+from writecache_models.findings import Finding, Trace, show, table_for
 from writecache_models.judge import judge
 from writecache_models.observations import new_machine, observe, perform, profile_of
 from writecache_models.vectors import Observation, Op
 from writecache_models.vectors import Trace as Vector
 from writecache_models.volatile import Volatile
-from writecache_spec.profile import Profile
+from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE
 
 
@@ -55,18 +55,13 @@ def reproduce(finding: Finding, target: LinuxTarget) -> Reproduced:
 
 
 def _vector(finding: Finding, trace: Trace, target: LinuxTarget) -> Vector:
-    table = trace.table
-    if target.target_version == "1.4.0":
-        # It has no such option, and never pauses.
-        *head, count = table.split()[:5]
-        options = table.replace(" pause_writeback 0", "").split()[5:]
-        table = " ".join([*head, str(int(count) - 2), *options])
+    profile = profile_for_kernel(target.kernel_version, target.target_version)
     extra = {"origin_delay": trace.origin_delay} if trace.origin_delay else {}
     return Vector(
         name=finding.name,
         kernel=None,
         target=None,
-        table=table,
+        table=table_for(trace, profile),
         cache_sectors=trace.cache_sectors,
         origin_sectors=trace.origin_sectors,
         cache_image=trace.cache_image,

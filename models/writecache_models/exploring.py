@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 from writecache_models.canonical import digest
 from writecache_models.clients import Op
@@ -64,15 +65,18 @@ class Expanded(NamedTuple):
     """Those of pairs that are distinct up to names."""
 
 
-_judges: dict[Bound, Judge] = {}
+_judges: dict[str, Judge] = {}
 
 
-def expand(bound: Bound, worlds: list[bytes]) -> Expanded:
-    """Let everything happen that can happen next in these worlds."""
-    judge = _judges.get(bound)
+def expand(run: str, bound: Bound, worlds: list[bytes]) -> Expanded:
+    """Let everything happen that can happen next in these worlds.
+
+    What this process has met before, in the same run, it leaves out of the result.
+    """
+    judge = _judges.get(run)
     if judge is None:
         _judges.clear()
-        judge = _judges[bound] = Judge(bound.setting, bound.depth)
+        judge = _judges[run] = Judge(bound.setting, bound.depth)
     states_before = judge.n_states
     judge.new_pairs, judge.new_named = [], []
     made = Expanded([], [], 0, 0, [], [])
@@ -225,19 +229,20 @@ def explore(
     progress: Progress, executor: Executor, n_at_once: int, go_on: Callable[[Progress], bool]
 ) -> None:
     """Explore until everything is, or until `go_on`, asked after each chunk, says no."""
+    run = uuid4().hex
     flying: dict[Future[Expanded], list[tuple[int, bytes]]] = {}
     try:
         while not progress.done:
             chunks = _chunks(progress.frontier)
             wanted = True
             for chunk in islice(chunks, n_at_once):
-                flying[_submit(executor, progress.bound, chunk)] = chunk
+                flying[_submit(executor, run, progress.bound, chunk)] = chunk
             while flying:
                 for future in wait(flying, return_when=FIRST_COMPLETED).done:
                     _take(progress, flying.pop(future), future.result())
                     wanted = wanted and go_on(progress)
                     for following in islice(chunks, int(wanted)):
-                        flying[_submit(executor, progress.bound, following)] = following
+                        flying[_submit(executor, run, progress.bound, following)] = following
             if not wanted:
                 return
             progress.frontier, progress.following = progress.following, []
@@ -258,9 +263,9 @@ def _chunks(frontier: list[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes
 
 
 def _submit(
-    executor: Executor, bound: Bound, chunk: Iterable[tuple[int, bytes]]
+    executor: Executor, run: str, bound: Bound, chunk: Iterable[tuple[int, bytes]]
 ) -> "Future[Expanded]":
-    return executor.submit(expand, bound, [packed for _, packed in chunk])
+    return executor.submit(expand, run, bound, [packed for _, packed in chunk])
 
 
 def _take(progress: Progress, chunk: list[tuple[int, bytes]], made: Expanded) -> None:

@@ -37,6 +37,7 @@ class Symptom(Enum):
     PANIC = "the kernel dies"
     HANG = "an operation never ends"
     DEAD = "the cache cannot be activated any more"
+    ERROR = "the cache comes up with an error, and refuses to write"
 
 
 class Trace(NamedTuple):
@@ -102,7 +103,7 @@ class Shown(NamedTuple):
 def show(finding: Finding, profile: Profile) -> Shown | None:
     """How a profile breaks the contract on a finding's trace; None where it keeps it."""
     if isinstance(finding.shown_by, Path):
-        crashes = finding.symptom in (Symptom.LOSS, Symptom.DEAD)
+        crashes = finding.symptom in (Symptom.LOSS, Symptom.DEAD, Symptom.ERROR)
         return _show_path(finding.shown_by, profile, crashes)
     return _show_trace(finding.shown_by, profile)
 
@@ -126,8 +127,18 @@ def _show_path(path: Path, profile: Profile, crashes: bool) -> Shown | None:
     return None if wrong is None else Shown(wrong.what)
 
 
+def table_for(trace: Trace, profile: Profile) -> str:
+    """A trace's table line, without the option that a profile does not have, nor need."""
+    if profile.has_pause:
+        return trace.table
+    *head, count = trace.table.split()[:5]
+    options = trace.table.replace(" pause_writeback 0", "").split()[5:]
+    return " ".join([*head, str(int(count) - 2), *options])
+
+
 def _show_trace(trace: Trace, profile: Profile) -> Shown | None:
-    setting = crashing.Setting(profile, trace.table, trace.cache_sectors, trace.origin_sectors)
+    table = table_for(trace, profile)
+    setting = crashing.Setting(profile, table, trace.cache_sectors, trace.origin_sectors)
     run = crashing.run(setting, trace.ops, trace.cache_image)
     if run.violations:
         return Shown(run.violations[0].what)
@@ -181,12 +192,13 @@ FINDINGS: Final = (
         "FUA makes the data durable, and not the entry that says whose it is",
         Repair.FUA_COMMITS,
         Trace(_table(), 8, 8, (["open"], ["write_fua", 0, 1, 1]), crash=True),
-        not_live="the kernels' disks here advertise no FUA: a write is sent, then a flush",
+        kernels="5.10 to 7.2, but for 6.12.117 and later of 6.12",
+        not_live="a client cannot send a FUA write alone: RWF_DSYNC is followed by a flush",
     ),
     Finding(
         "two-entries-in-one-commit",
-        "A crash just after a commit leaves a cache that activates with an error",
-        Symptom.DEAD,
+        "A crash just after a commit leaves a cache that comes up with an error",
+        Symptom.ERROR,
         "a commit carries two entries of one sector under one sequence count, and frees the older "
         "one only afterwards",
         Repair.ONE_ENTRY_A_COMMIT,
@@ -222,7 +234,7 @@ FINDINGS: Final = (
                 ["read", 1, 1],
             ),
         ),
-        kernels="5.10.47 to 7.2",
+        kernels="5.10.51 to 7.2",
     ),
     Finding(
         "run-over-duplicate",
@@ -256,7 +268,7 @@ FINDINGS: Final = (
     ),
     Finding(
         "flush-message-hangs",
-        "After a copy that failed a `flush` message never ends",
+        "After an I/O error in writeback a `flush` message never ends",
         Symptom.HANG,
         "whoever waits for writeback is woken where a block is freed, and after an error none is",
         Repair.WAKE_AFTER_ERROR,
@@ -483,7 +495,7 @@ FINDINGS: Final = (
             ),
         ),
         profile="1.4.0-bullseye",
-        kernels="5.10.46",
+        kernels="before 5.10.51",
         not_live="a crash that loses what a disk was not told to flush needs dm-log-writes",
     ),
 )

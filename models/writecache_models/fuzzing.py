@@ -12,7 +12,6 @@ from random import Random
 from typing import Final, NamedTuple
 
 from writecache_models.cells import Cell, cells
-from writecache_models.recovery import Judge
 from writecache_models.walking import Bounds, Walker, Wrong, usual_ops
 from writecache_models.world import Setting
 from writecache_spec.profile import Profile
@@ -100,7 +99,7 @@ def work(task: Task) -> Done:
     for seed in task.seeds:
         random = Random(seed)
         missing, setting, bounds = draw(task.profile, random, task.repaired)
-        walker = Walker(setting, bounds, Judge(setting))
+        walker = Walker(setting, bounds)
         walker.note = lambda world, event, _done=done: _done.cells.update(cells(world, event))
         wrong = walker.walk(random, LONGEST)
         done.n_walks += 1

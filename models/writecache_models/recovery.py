@@ -85,7 +85,9 @@ def _images(moments: tuple[Moment, ...]) -> dict[Image, None]:
 class Judge:
     """Lets the power fail at moments, and asks the contract."""
 
-    def __init__(self, setting: Setting, depth: int = 2) -> None:
+    def __init__(self, setting: Setting, depth: int = 2, limit: int | None = None) -> None:
+        self.limit = limit
+        """How many contents of one crash are judged; None: all of them."""
         self.recoveries = Recoveries(setting, depth)
         self._sectors = range(setting.origin_sectors)
         self.n_states = 0
@@ -98,12 +100,14 @@ class Judge:
         """Digests of worlds whose moments were judged, for whoever asks."""
         self._moments: dict[object, tuple[str, ...]] = {}
         self._named: set[int] = set()
+        self._wrong: dict[int, tuple[str, ...]] = {}
         self._pairs: set[int] = set()
 
     def fail_at(self, moment: Moment) -> tuple[str, ...]:
         """What is wrong with what a crash at this moment may leave."""
         remains, contract = moment
-        self.n_states += remains.n_images()
+        n_images = remains.n_images()
+        self.n_states += n_images if self.limit is None else min(n_images, self.limit)
         allowed = tuple(contract.survivors(sector) for sector in self._sectors)
         key = remains, allowed
         known = self._moments.get(key)
@@ -114,23 +118,30 @@ class Judge:
 
     def _problems(self, remains: Remains, allowed: tuple[frozenset[Hashable], ...]) -> list[str]:
         found: list[str] = []
-        for image in remains.images():
+        for image in remains.some(self.limit):
             pair = hash((image, allowed))
             if pair in self._pairs:
+                found += self._wrong.get(pair, ())
                 continue
             self._pairs.add(pair)
             self.new_pairs.append(pair)
             named = hash(without_names(image, allowed))
-            if named in self._named:
-                continue
-            self._named.add(named)
-            self.new_named.append(named)
-            reads, problems = self.recoveries.of(image)
-            found += problems
-            for values in reads:
-                if any(value not in one for value, one in zip(values, allowed, strict=True)):
-                    found.append("after a crash, what is read is not what was promised")
+            if named not in self._named:
+                self._named.add(named)
+                self.new_named.append(named)
+            if wrong := self._judge(image, allowed):
+                self._wrong[pair] = wrong
+                found += wrong
         return found
+
+    def _judge(self, image: Image, allowed: tuple[frozenset[Hashable], ...]) -> tuple[str, ...]:
+        """What is wrong with one content."""
+        reads, problems = self.recoveries.of(image)
+        kept = all(
+            value in one for values in reads for value, one in zip(values, allowed, strict=True)
+        )
+        lost = () if kept else ("after a crash, what is read is not what was promised",)
+        return (*problems, *lost)
 
 
 def without_names(image: Image, allowed: tuple[frozenset[Hashable], ...]) -> Hashable:

@@ -9,8 +9,9 @@ the latest last.  What is in flight may be there and may not.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from itertools import chain, product
 from math import prod
+from random import Random
 from typing import Final, NamedTuple
 
 from writecache_spec.effects import Metadata, WriteMetadata
@@ -161,3 +162,38 @@ class Remains(NamedTuple):
         for cache in product(*self.cache):
             for origin in origins:
                 yield cache, origin
+
+    def some(self, limit: int | None) -> Iterator[Image]:
+        """All of them where there are no more than `limit`, else so many: the same every time.
+
+        First those that are known to matter: nothing kept, everything, all but one, one alone.
+        """
+        if limit is None or self.n_images() <= limit:
+            yield from self.images()
+            return
+        sectors = (*self.cache, *self.origin)
+        random = Random(hash(self))
+        seen: set[tuple[Symbol, ...]] = set()
+        for kept in chain(_favoured(sectors), _drawn(sectors, random)):
+            if len(seen) == limit:
+                return
+            if kept not in seen:
+                seen.add(kept)
+                yield kept[: len(self.cache)], kept[len(self.cache) :]
+
+
+def _favoured(sectors: Sequence[tuple[Symbol, ...]]) -> Iterator[tuple[Symbol, ...]]:
+    """What is durable is the first of each sector's ways, the latest the last."""
+    nothing = tuple(ways[0] for ways in sectors)
+    everything = tuple(ways[-1] for ways in sectors)
+    yield nothing
+    yield everything
+    for at, sector in enumerate(sectors):
+        for way in sector if len(sector) > 1 else ():
+            yield (*everything[:at], way, *everything[at + 1 :])
+            yield (*nothing[:at], way, *nothing[at + 1 :])
+
+
+def _drawn(sectors: Sequence[tuple[Symbol, ...]], random: Random) -> Iterator[tuple[Symbol, ...]]:
+    while True:
+        yield tuple(random.choice(ways) for ways in sectors)

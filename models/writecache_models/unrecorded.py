@@ -42,7 +42,7 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
     },
     "commit": {
         "case SuperblockWrite.BLOCK: -> return config.block_sectors": (
-            "the described source: 5.10.47 to 5.14, of which no user-mode kernel is packaged"
+            "the described source: 5.10.51 to 5.14, of which no user-mode kernel is packaged"
         ),
         "case SuperblockWrite.AT_LEAST_4K: -> "
         "return Sector(min(sectors_of(wanted), config.metadata_sectors))": _EXHAUSTIVE,

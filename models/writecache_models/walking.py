@@ -5,8 +5,9 @@ that goes wrong can be shrunk by leaving out events, one after the other, and be
 profile: it belongs to the findings whose repairs, each missing alone, let it go wrong.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 from random import Random
 from typing import Final, NamedTuple
 
@@ -17,6 +18,10 @@ from writecache_models.world import Setting, World, new_world
 from writecache_spec.repairs import Repair
 
 HANG: Final = "an operation never ends"
+MOST_IN_PAIRS: Final = 40
+"""The longest path of which events are left out two by two."""
+LIMIT: Final = 64
+"""Contents of one crash that a walk looks at."""
 
 
 class Bounds(NamedTuple):
@@ -65,7 +70,7 @@ class Walker:
 
     def __init__(self, setting: Setting, bounds: Bounds, judge: Judge | None = None) -> None:
         self.setting, self.bounds = setting, bounds
-        self.judge = judge or Judge(setting)
+        self.judge = judge or Judge(setting, limit=LIMIT)
         self.n_steps = 0
         self.note: Callable[[World, Turn], None] | None = None
         """Who wants to know of each event, with the world before it."""
@@ -151,13 +156,46 @@ class Walker:
         while size:
             at = 0
             while at < len(wrong.path):
-                shorter = self.replay((*wrong.path[:at], *wrong.path[at + size :]))
-                if shorter and shorter.what == wrong.what and len(shorter.path) < len(wrong.path):
-                    wrong = shorter
-                else:
+                shorter = self._shorter(wrong, range(at, at + size))
+                if shorter is None:
                     at += size
+                wrong = shorter or wrong
             size //= 2
+        # What goes together: a suspend and its resume.
+        while len(wrong.path) <= MOST_IN_PAIRS:
+            pairs = combinations(range(len(wrong.path)), 2)
+            found = next(filter(None, (self._shorter(wrong, pair) for pair in pairs)), None)
+            if found is None:
+                break
+            wrong = found
         return wrong
+
+    def _shorter(self, wrong: Wrong, left_out: Container[int]) -> Wrong | None:
+        """The same thing gone wrong without some events, if it does."""
+        shorter = self.replay(_without(wrong.path, left_out))
+        if shorter and shorter.what == wrong.what and len(shorter.path) < len(wrong.path):
+            return shorter
+        return None
+
+
+def _without(path: Sequence[Turn], left_out: Container[int]) -> list[Turn]:
+    """A path without some events; requests are numbered as they begin, so those after it anew."""
+    kept: list[Turn] = []
+    numbers: dict[int, int] = {}
+    n_begun = 0
+    for at, event in enumerate(path):
+        if event[0] == "begin":
+            if at not in left_out:
+                numbers[n_begun] = len(numbers)
+            n_begun += 1
+        if at in left_out:
+            continue
+        if event[0] == "map":
+            if event[1] not in numbers:
+                continue
+            event = ("map", numbers[event[1]])
+        kept.append(event)
+    return kept
 
 
 def blame(setting: Setting, bounds: Bounds, wrong: Wrong) -> list[Repair]:

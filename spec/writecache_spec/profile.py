@@ -157,7 +157,8 @@ def profile_for_kernel(release: str, target: str) -> Profile:
     """
     series = _series(release)
     if target == "1.4.0":
-        return PROFILES["1.4.0-bullseye" if series < (5, 10, 47) else "1.4.0"]
+        # 5.10.51 mended what makes the early one different.
+        return PROFILES["1.4.0-bullseye" if series < (5, 10, 51) else "1.4.0"]
     if series >= (7, 0, 0):
         return PROFILES["1.6.0-7.2"]
     if (6, 12, 117) <= series < (6, 13, 0):

@@ -49,7 +49,8 @@ def resume(wc: State, event: Resume, transcript: Transcript) -> State:
     require(wc.suspended and wc.poisoned, "the device is not suspended")
     if wc.error and wc.tree and mends(wc, Repair.RESUME_KEEPS_MEMORY):
         transcript.tell(Returned(None))
-        return wc._replace(suspended=False, poisoned=False)
+        sectors = event.data_device_sectors
+        return wc._replace(suspended=False, poisoned=False, data_device_sectors=sectors)
     if event.metadata is None:
         wc = report_error(wc, transcript, "unable to read metadata")
         on_disk: tuple[MemoryEntry, ...] = ()

@@ -1,0 +1,80 @@
+"""The explorer meets everything once, whoever does the work, and can be gone on from."""
+
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from writecache_models import release
+from writecache_models.exploring import Progress, explore
+from writecache_models.release import bound, report
+
+
+class AtOnce(Executor):
+    """Does everything when it is asked."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
+def explored(**of: Any) -> Progress:
+    progress = Progress.at_first(bound(**of))
+    explore(progress, AtOnce(), 1, lambda _: True)
+    assert progress.done
+    return progress
+
+
+SMALL = {"blocks": 2, "entries": 3, "block_size": 512, "n_ops": 2}
+
+
+def counts(progress: Progress) -> dict[str, Any]:
+    return {**report(progress, ""), "seconds": 0, "distinct": 0}
+
+
+def test_the_counts_are_exact_whoever_does_the_work() -> None:
+    one = explored(**SMALL)
+    assert one.counts == {}
+    assert (one.n_worlds, one.level) == (3605, 26)
+    with ProcessPoolExecutor(2) as executor:
+        other = Progress.at_first(bound(**SMALL))
+        explore(other, executor, 4, lambda _: True)
+    assert counts(other) == counts(one)
+
+
+def test_an_exploration_can_be_cut_kept_and_gone_on_from(tmp_path: Path) -> None:
+    whole = explored(**SMALL)
+    cut = Progress.at_first(bound(**SMALL))
+    explore(cut, AtOnce(), 1, lambda reached: reached.n_worlds < 100)
+    assert not cut.done
+    cut.save(tmp_path / "kept")
+    again = Progress.load(tmp_path / "kept")
+    explore(again, AtOnce(), 1, lambda _: True)
+    assert counts(again) == counts(whole)
+    (tmp_path / "other").write_bytes(b"\x80\x04N.")
+    with pytest.raises(ValueError, match="no exploration"):
+        Progress.load(tmp_path / "other")
+
+
+def test_the_faithful_reference_is_found_out_by_a_shortest_path() -> None:
+    found = explored(**{**SMALL, "repaired": False, "n_ops": 2, "entries": 4}).found
+    assert found["activation fails: Invalid magic in the superblock"].path == (("open",),)
+    assert len(found["activation ends with an error"].path) == 9
+
+
+def test_with_two_clients_there_are_reads_and_fua_writes() -> None:
+    ops = bound(n_clients=2, blocks=2, block_size=1024).ops
+    assert ("read", 0, 4) in ops
+    assert ("write_fua", 0, 2) in ops
+
+
+def test_the_stored_report_is_of_a_whole_run_without_violations() -> None:
+    stored = release.stored()
+    assert stored is not None
+    assert stored["complete"]
+    assert stored["violations"] == {}
+    assert stored["crash_states"] >= 100_000_000
+    assert stored["distinct"] >= 2_000_000
+    assert len(stored["repairs"]) == len(release.bound().setting.profile.repairs)
