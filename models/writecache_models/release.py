@@ -28,6 +28,7 @@ def bound(
     n_ops: int = 4,
     n_clients: int = 1,
     failures: int = 0,
+    watermark: int | None = None,
 ) -> Bound:
     """A bound over so many blocks of the origin, and entries of the cache.
 
@@ -47,12 +48,17 @@ def bound(
         ops += [("read", 0, everything), ("write_fua", 0, size)]
     setting = Setting(
         described.repaired() if repaired else described,
-        "0",
+        "0" if watermark is None else f"4 high_watermark {watermark} low_watermark {watermark}",
         entries,
         everything,
         ByteCount(block_size),
     )
     return Bound(setting, tuple(ops), n_ops, n_clients, failures)
+
+
+def release_bound() -> Bound:
+    """Three blocks of two sectors, four entries; written back when asked, or where none is free."""
+    return bound(watermark=100)
 
 
 def report(progress: Progress, command: str) -> dict[str, Any]:
@@ -63,6 +69,7 @@ def report(progress: Progress, command: str) -> dict[str, Any]:
         "profile": of.setting.profile.name,
         "repairs": sorted(repair.name for repair in of.setting.profile.repairs),
         "blocks": of.setting.origin_sectors // of.setting.block_sectors,
+        "table": of.setting.table,
         "block_size": of.setting.block_size,
         "entries": of.setting.n_entries,
         "operations": of.n_ops,

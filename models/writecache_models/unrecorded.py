@@ -10,8 +10,13 @@ NO_KERNEL: Final = {
     "ordered": "a container: what a red-black tree and the lists are made of here",
     "vector": "a container: what an array is made of here",
     "invariants": "what must hold in every state; no kernel looks at it",
+    "mended": "what repairs do",
+    "repairs": "which repairs there are",
 }
 """Modules that describe nothing a kernel does."""
+
+OF_REPAIRS: Final = ("mends(", "_must_stop(", "wc.unwritten", "ALL_REPAIRS")
+"""A line with one of these is where a repair leaves what the kernel does."""
 
 _IO_ERROR: Final = "an I/O error: recorders inject none"
 _EXHAUSTIVE: Final = "there is no other case"

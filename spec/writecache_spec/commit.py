@@ -17,14 +17,15 @@ Describes `writecache_flush`, `writecache_commit_flushed`, `ssd_commit_flushed` 
 """
 
 from writecache_spec.effects import Metadata, StopTimer, Timer, WriteMetadata
-from writecache_spec.entries import free_entry, older_duplicate
+from writecache_spec.entries import free_entry, older_duplicate, uncommitted_entries
 from writecache_spec.events import Device
 from writecache_spec.layout import REGION_SECTORS, bitmap_bits, entry_region
+from writecache_spec.mended import drop_superseded
 from writecache_spec.profile import SuperblockWrite
 from writecache_spec.repairs import Repair
-from writecache_spec.state import Config, State, entry_is_committed, mends
+from writecache_spec.state import Config, State, mends
 from writecache_spec.transcript import Transcript, disk_flush, wait_for_reads, wait_for_writes
-from writecache_spec.units import BlockIndex, Sector, SequenceCount, bytes_of, sectors_of, wrap64
+from writecache_spec.units import Sector, SequenceCount, bytes_of, sectors_of, wrap64
 
 
 def flush(wc: State, transcript: Transcript) -> State:
@@ -35,8 +36,8 @@ def flush(wc: State, transcript: Transcript) -> State:
     """
     wc = wc._replace(uncommitted_blocks=0)
     transcript.tell(StopTimer(Timer.AUTOCOMMIT))
-    wc = _drop_superseded(wc)
-    uncommitted = _uncommitted_entries(wc)
+    wc = drop_superseded(wc)
+    uncommitted = uncommitted_entries(wc)
     if not uncommitted:
         anything = wc.lru or mends(wc, Repair.FLUSH_UNDER_WRITEBACK)
         if wc.overwrote_committed and anything:
@@ -72,44 +73,6 @@ def flush(wc: State, transcript: Transcript) -> State:
             wc = free_entry(wc, replaced)
             freed = True
     return commit_regions(wc, transcript, data_too=False) if freed else wc
-
-
-def _drop_superseded(wc: State) -> State:
-    """Repairs: free uncommitted entries that must not be committed.
-
-    Without them two entries of one commit may be found with one sequence count, and a block that
-    nothing was ever written to would pass for data.
-    """
-    dropped: set[BlockIndex] = set()
-    if mends(wc, Repair.FAILED_WRITE_HOLDS_NOTHING) and wc.unwritten:
-        wait_for_writes(wc)
-        dropped |= wc.unwritten
-    if mends(wc, Repair.ONE_ENTRY_A_COMMIT):
-        uncommitted = _uncommitted_entries(wc)
-        for index in uncommitted:
-            if index in dropped:
-                continue
-            older = older_duplicate(wc, index)
-            while older is not None and not entry_is_committed(wc, wc.entries[older]):
-                dropped.add(older)
-                older = older_duplicate(wc, older)
-    if dropped:
-        wait_for_writes(wc)
-        if mends(wc, Repair.READS_BEFORE_FREEING):
-            wait_for_reads(wc)
-    for index in sorted(dropped):
-        wc = free_entry(wc, index)
-    return wc
-
-
-def _uncommitted_entries(wc: State) -> list[BlockIndex]:
-    """Uncommitted entries, the newest first: they are at the head of the LRU."""
-    found = []
-    for _, index in wc.lru.reversed_items():
-        if entry_is_committed(wc, wc.entries[index]):
-            break
-        found.append(index)
-    return found
 
 
 def mark_all_dirty(wc: State) -> State:

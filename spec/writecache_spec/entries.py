@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from writecache_spec.effects import QueueWork, Work
 from writecache_spec.layout import entry_region
 from writecache_spec.repairs import Repair
-from writecache_spec.state import Entry, State, mends
+from writecache_spec.state import Entry, State, entry_is_committed, mends
 from writecache_spec.transcript import Transcript
 from writecache_spec.units import U64_MAX, BlockIndex, Jiffies, Sector, SequenceCount, wrap32
 
@@ -50,6 +50,16 @@ def older_duplicate(wc: State, index: int) -> BlockIndex | None:
     indices = wc.tree.get(wc.entries[index].original_sector) or ()
     position = indices.index(BlockIndex(index))
     return indices[position - 1] if position else None
+
+
+def uncommitted_entries(wc: State) -> list[BlockIndex]:
+    """Uncommitted entries, the newest first: they are at the head of the LRU."""
+    found = []
+    for _, index in wc.lru.reversed_items():
+        if entry_is_committed(wc, wc.entries[index]):
+            break
+        found.append(index)
+    return found
 
 
 def in_range(wc: State, start: int, end: int) -> Iterator[BlockIndex]:

@@ -77,4 +77,4 @@ def test_the_stored_report_is_of_a_whole_run_without_violations() -> None:
     assert stored["violations"] == {}
     assert stored["crash_states"] >= 100_000_000
     assert stored["distinct"] >= 2_000_000
-    assert len(stored["repairs"]) == len(release.bound().setting.profile.repairs)
+    assert len(stored["repairs"]) == len(release.release_bound().setting.profile.repairs)

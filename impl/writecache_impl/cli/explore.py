@@ -17,7 +17,7 @@ from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
 from writecache_models.exploring import Bound, Progress
 from writecache_models.exploring import explore as explore_worlds
 from writecache_models.release import bound as bound_of
-from writecache_models.release import report, stored
+from writecache_models.release import release_bound, report, stored
 from writecache_models.walking import Bounds, Wrong, blame
 from writecache_spec.profile import PROFILES
 
@@ -37,6 +37,9 @@ from writecache_spec.profile import PROFILES
 )
 @click.option(
     "--failures", type=click.IntRange(0, 9), default=0, show_default=True, help="I/Os that fail."
+)
+@click.option(
+    "--watermark", type=click.IntRange(0, 100), help="Both of them; by default the kernel's own."
 )
 @click.option("--profile", type=click.Choice(sorted(PROFILES)), default="1.6.0", show_default=True)
 @click.option("--repaired", is_flag=True, help="With all repairs: nothing is to be found.")
@@ -98,7 +101,7 @@ def _progress(options: Mapping[str, Any]) -> Progress:
 
 def _bound(options: Mapping[str, Any]) -> Bound:
     if options["release"]:
-        return bound_of()
+        return release_bound()
     try:
         made = bound_of(
             profile=options["profile"],
@@ -109,6 +112,7 @@ def _bound(options: Mapping[str, Any]) -> Bound:
             n_ops=options["ops"],
             n_clients=options["clients"],
             failures=options["failures"],
+            watermark=options["watermark"],
         )
         made.setting.shape  # noqa: B018 - a size that no device has is refused here
     except AssertionError as error:
@@ -143,11 +147,12 @@ def _executor(options: Mapping[str, Any]) -> Iterator[tuple[Executor, int]]:
     """Who does the work, and how many chunks at once."""
     if options["scheduler"] is not None:
         try:
-            from distributed import Client
+            import distributed
         except ImportError as error:
             raise click.UsageError("--scheduler needs dask: install the extra `dask`") from error
         try:
-            client = Client(options["scheduler"], timeout="10s")
+            cluster: Any = distributed
+            client = cluster.Client(options["scheduler"], timeout="10s")
         except (OSError, ValueError) as error:
             raise click.UsageError(f"--scheduler: {error}") from error
         with client:
@@ -183,6 +188,7 @@ def _print_stored(as_json: bool) -> int:
 
 def print_report(result: Mapping[str, Any]) -> None:
     """Print what an exploration has come to."""
+    print(result["table"])
     names = ("blocks", "block_size", "entries", "operations", "requests_at_once", "failures",
              "recovery_crashes", "worlds", "events", "crash_states", "distinct",
              "distinct_up_to_names")  # fmt: skip
