@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit live vectors wheel bench clean
+.PHONY: conform test lint types layers doctest unit live vectors wheel bench mutants clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
@@ -52,6 +52,10 @@ wheel: $(READY)
 
 bench: $(READY)
 	$(BIN)/python bench/operations.py
+
+# Every mutant, hunted over the repaired reference; exit code 1 where one survives.
+mutants: $(READY)
+	$(BIN)/python -m writecache_models.mutants
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

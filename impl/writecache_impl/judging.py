@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
+from typing import Any
 
 from writecache_models.judge import Report, judge
 from writecache_models.vectors import Trace
@@ -35,6 +36,25 @@ def _deaf_children() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Workers(ProcessPoolExecutor):
+    """Processes that work until the block ends: what they have not finished then nobody wants."""
+
+    def __init__(self, n_processes: int) -> None:
+        self._others = set(active_children())
+        # Forking after threads were started is not safe; a fresh interpreter is.
+        super().__init__(n_processes, mp_context=get_context("spawn"), initializer=end_with_parent)
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Let one of them call a function."""
+        with _deaf_children():
+            return super().submit(fn, *args, **kwargs)
+
+    def __exit__(self, *_: object) -> None:
+        for worker in set(active_children()) - self._others:
+            worker.kill()
+        self.shutdown(wait=True, cancel_futures=True)
 
 
 class Judges:

@@ -1,13 +1,22 @@
-"""Mutants: that each can be planted, and that nothing of it is left."""
+"""Mutants: that each can be planted, that nothing of it is left, and that they are caught."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from writecache_models.mutants import Edit, Mutant, PlantError, planted
+from writecache_models.mutants.__main__ import MUTANTS as MUTANT_NAMES
+from writecache_models.mutants.__main__ import main
 from writecache_models.mutants.historical import HISTORICAL
+from writecache_models.mutants.hunting import Hunted, hunt, walk
 from writecache_models.mutants.ordering import ORDERING
+from writecache_models.mutants.stocked import StockedWalker
+from writecache_models.walking import Bounds, usual_ops
+from writecache_models.world import Setting
 from writecache_spec import arguments, commit, layout, state
 from writecache_spec.arguments import Arguments, table_line
 from writecache_spec.profile import PROFILES
@@ -146,3 +155,88 @@ def test_what_is_no_function_of_a_module_is_refused() -> None:
     mutant = Mutant("misfit", "is a class", (Edit(Arguments, "", ""),))
     with pytest.raises(PlantError, match="is no function"), planted(mutant):
         pass
+
+
+def hunted(name: str, seconds: float = 10.0) -> Hunted:
+    return hunt(by_name(name), "1", seconds)
+
+
+def test_a_walk_catches_a_mutant_and_is_shrunk() -> None:
+    caught = hunted("superblock-without-fua")
+    assert caught.caught_by == "walks"
+    assert caught.what == "after a crash, what is read is not what was promised"
+    assert caught.n_ops < caught.n_events == len(caught.path) < 20
+    assert not caught.not_the_mutants
+
+
+def test_a_stocked_cache_shows_what_a_second_crash_finds() -> None:
+    caught = hunted("resume-leaves-duplicates")
+    assert caught.caught_by == "walks"
+    assert ("stock", 26, True) in caught.path
+
+
+def test_a_walk_can_be_made_again_from_its_seed() -> None:
+    mutant = by_name("superblock-without-fua")
+    caught = hunted(mutant.name)
+    wrong = walk(mutant, caught.seed, lambda: True)
+    assert wrong is not None
+    assert wrong.what == caught.what
+
+
+def test_vectors_catch_a_mutant() -> None:
+    caught = hunted("max-age-not-counted")
+    assert caught.caught_by == "vectors"
+    assert caught.what == "open differs in table"
+
+
+def test_an_equivalent_mutant_is_not_caught() -> None:
+    result = hunted("superblock-bytes-for-sectors", 0.5)
+    assert result.as_expected
+    assert result.caught_by is None
+    assert result.walks > 1
+
+
+def test_walks_go_on_after_a_crash() -> None:
+    setting = Setting(PROFILES["1.6.0"].repaired(), "0", 3, 2)
+    walker = StockedWalker(setting, Bounds(usual_ops(setting)), crashes=0.3)
+    events: list[str] = []
+    walker.note = lambda world, event: events.append(event[0])
+    assert walker.walk(Random("1"), 40) is None
+    assert "crash" in events[:-1]
+    assert events.count("open") > 1
+
+
+def test_time_that_is_up_ends_a_walk() -> None:
+    assert walk(by_name("no-superblock"), "1", lambda: False) is None
+
+
+def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    kept = tmp_path / "mutants.json"
+    assert main(["--only", "superblock-without-fua", "--output", str(kept)]) == 0
+    shown, progress = capsys.readouterr()
+    assert "superblock-without-fua" in progress
+    assert "survivors: none" in shown
+    made = json.loads(kept.read_text())
+    assert made["command"].startswith("python -m writecache_models.mutants --only superblock")
+    assert made["totals"]["ordering_percent"] == 100
+
+
+def test_the_command_fails_where_a_mutant_survives(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--only", "superblock-without-fua", "--seconds", "0", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["totals"]["survivors"] == ["superblock-without-fua"]
+
+
+def test_the_command_fails_where_an_equivalent_mutant_is_caught(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant = by_name("superblock-without-fua")._replace(equivalent="it is said to be")
+    monkeypatch.setitem(MUTANT_NAMES, mutant.name, mutant)
+    assert main(["--only", mutant.name]) == 1
+    assert "equivalent_but_caught: superblock-without-fua" in capsys.readouterr().out
+
+
+def test_the_command_knows_its_mutants(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["--only", "nobody"])
+    assert exit_.value.code == 2
+    assert "nobody" in capsys.readouterr().err

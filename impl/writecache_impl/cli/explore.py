@@ -1,11 +1,9 @@
 """`writecache explore`: every sequence of operations and every schedule, up to a bound."""
 
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ from typing import Any
 import click
 
 from writecache_impl.cli.common import Seconds, meter, print_json, print_table
-from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
+from writecache_impl.cli.exits import FINE, INTERRUPTED, NOT_JUDGED, PROBLEMS
+from writecache_impl.judging import Workers, default_jobs
 from writecache_models.exploring import Bound, Progress
 from writecache_models.exploring import explore as explore_worlds
 from writecache_models.release import bound as bound_of
@@ -65,7 +64,7 @@ def explore(**options: Any) -> int:
         return _print_stored(options["as_json"])
     progress = _progress(options)
     command = " ".join(["writecache", *sys.argv[1:]])
-    _run(progress, options)
+    interrupted = _run(progress, options)
     result = report(progress, command)
     for found in progress.found.values():
         bounds = Bounds(progress.bound.ops, progress.bound.n_clients, progress.bound.failures)
@@ -77,6 +76,8 @@ def explore(**options: Any) -> int:
         print_json(result)
     else:
         print_report(result)
+    if interrupted:
+        return INTERRUPTED
     if progress.found:
         return PROBLEMS
     return FINE if progress.done else NOT_JUDGED
@@ -120,7 +121,9 @@ def _bound(options: Mapping[str, Any]) -> Bound:
     return made
 
 
-def _run(progress: Progress, options: Mapping[str, Any]) -> None:
+def _run(progress: Progress, options: Mapping[str, Any]) -> bool:
+    """Explore, and keep what was reached; whether it was interrupted."""
+    interrupted = False
     state: Path | None = options["state"]
     started = time.monotonic()
     before = progress.seconds
@@ -137,9 +140,11 @@ def _run(progress: Progress, options: Mapping[str, Any]) -> None:
         try:
             explore_worlds(progress, executor, n_at_once, go_on)
         except KeyboardInterrupt:
+            interrupted = True
             print("interrupted; what was reached follows", file=sys.stderr)
     if state is not None:
         progress.save(state)
+    return interrupted
 
 
 @contextmanager
@@ -159,19 +164,9 @@ def _executor(options: Mapping[str, Any]) -> Iterator[tuple[Executor, int]]:
             n_threads = sum(client.nthreads().values())
             yield client.get_executor(pure=False), 2 * max(n_threads, 1)
         return
-    n_processes = options["processes"] or n_cores()
-    with ProcessPoolExecutor(n_processes, initializer=ignore_interrupts) as executor:
+    n_processes = options["processes"] or default_jobs()
+    with Workers(n_processes) as executor:
         yield executor, 2 * n_processes
-
-
-def n_cores() -> int:
-    """How many processes can work at once."""
-    return len(os.sched_getaffinity(0))
-
-
-def ignore_interrupts() -> None:
-    """Who began the work ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _print_stored(as_json: bool) -> int:

@@ -4,14 +4,14 @@ import random
 import sys
 import time
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 import click
 
 from writecache_impl.cli.common import Seconds, meter, print_json, print_table, seed_option
-from writecache_impl.cli.exits import FINE, PROBLEMS
-from writecache_impl.cli.explore import ignore_interrupts, n_cores
+from writecache_impl.cli.exits import FINE, INTERRUPTED, PROBLEMS
+from writecache_impl.judging import Workers, default_jobs
 from writecache_models.cells import DEEDS, IMPOSSIBLE, STATES
 from writecache_models.findings import finding_of
 from writecache_models.fuzzing import Done, Find, Task, as_found, work
@@ -39,7 +39,7 @@ def fuzz(**options: Any) -> int:
     seed: str = options["seed"] or f"{random.randrange(10**9)}"
     print(f"seed {seed}", file=sys.stderr)
     started = time.monotonic()
-    done = _walk(profile, seed, options, started)
+    done, interrupted = _walk(profile, seed, options, started)
     result = _result(done, profile, seed, time.monotonic() - started)
     if options["as_json"]:
         print_json(result)
@@ -47,16 +47,18 @@ def fuzz(**options: Any) -> int:
         _print(result)
         if options["matrix"]:
             _print_matrix(done)
+    if interrupted:
+        return INTERRUPTED
     empty = options["matrix"] and any(not done.cells[cell] for cell in _reachable())
-    unknown = options["repaired"] or any(find.repair is None for find in done.finds)
-    if done.finds and unknown:
-        return PROBLEMS
     return PROBLEMS if done.finds or empty else FINE
 
 
-def _walk(profile: Profile, seed: str, options: Mapping[str, Any], started: float) -> Done:
-    done = Done()
-    n_processes = options["processes"] or n_cores()
+def _walk(
+    profile: Profile, seed: str, options: Mapping[str, Any], started: float
+) -> tuple[Done, bool]:
+    """Walk; what came of it, and whether it was interrupted."""
+    done, interrupted = Done(), False
+    n_processes = options["processes"] or default_jobs()
     number = 0
     seconds, steps = options["seconds"], options["steps"]
 
@@ -71,7 +73,7 @@ def _walk(profile: Profile, seed: str, options: Mapping[str, Any], started: floa
 
     with (
         meter("walking", seconds, "s") as bar,
-        ProcessPoolExecutor(n_processes, initializer=ignore_interrupts) as executor,
+        Workers(n_processes) as executor,
     ):
         flying: set[Future[Done]] = set()
         try:
@@ -83,10 +85,11 @@ def _walk(profile: Profile, seed: str, options: Mapping[str, Any], started: floa
                     done.add(future.result())
                 bar.reach(time.monotonic() - started)
         except KeyboardInterrupt:
+            interrupted = True
             for future in flying:
                 future.cancel()
             print("interrupted; what was found follows", file=sys.stderr)
-    return done
+    return done, interrupted
 
 
 def _result(done: Done, profile: Profile, seed: str, seconds: float) -> dict[str, Any]:

@@ -91,6 +91,7 @@ _ORDER: Final = (
         "duplicates-stay",
         "a commit does not free the committed entries that it replaces",
         (Edit(commit.flush, "            wc = free_entry(wc, replaced)\n", ""),),
+        caught_by="vectors",
     ),
     Mutant(
         "duplicates-freed-under-writeback",

@@ -58,6 +58,9 @@ _WRITES: Final = (
         "overwritten-neighbour-not-remembered",
         "nothing tells that a committed block behind an uncommitted one was overwritten with it",
         (Edit(map_write._overwrite, "wc = wc._replace(overwrote_committed=True)", "pass"),),
+        equivalent="as long as the uncommitted block is there a flush commits, which waits for all "
+        "writes and flushes the device; and it does not go away before that was done: by a commit, "
+        "or by the discard that frees it",
     ),
     Mutant(
         "runs-past-cached-blocks",

@@ -1,0 +1,168 @@
+"""Hunting mutants: random walks over the repaired reference, or the vectors of real kernels.
+
+A walk has a seed, and everything about it is drawn from that: `walk(mutant, seed)` is the same walk
+whenever and wherever it is made.  What goes wrong on it is shrunk while the mutant is planted, and
+then tried without: only what the mutant causes counts.
+
+Time is the processor's, so that what else runs does not matter.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+from time import process_time
+from typing import Final, NamedTuple
+
+from writecache_models.mutants import Mutant, planted
+from writecache_models.mutants.aims import aim_of, among
+from writecache_models.mutants.replaying import replay
+from writecache_models.mutants.stocked import QuickJudge, StockedWalker, TimeIsUpError
+from writecache_models.turns import Turn
+from writecache_models.walking import Bounds, Wrong, usual_ops
+from writecache_models.world import Setting
+from writecache_spec.profile import PROFILES
+from writecache_spec.units import ByteCount
+
+LONGEST: Final = 80
+"""Events of a walk."""
+SHRINKING: Final = 3.0
+"""Seconds for it."""
+
+
+class Hunted(NamedTuple):
+    """What became of a mutant."""
+
+    mutant: Mutant
+    seconds: float
+    walks: int = 0
+    caught_by: str | None = None
+    what: str = ""
+    """What was seen."""
+    seed: str = ""
+    """Of the walk, or the trace and its file."""
+    n_ops: int = 0
+    n_events: int = 0
+    """Of the shrunk trace; a recorded trace has operations only, up to the one that differs."""
+    path: tuple[Turn, ...] = ()
+    not_the_mutants: tuple[str, ...] = ()
+    """What went wrong on walks without the mutant, too."""
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether it was caught, or if nobody can see it was not."""
+        return (self.caught_by is None) == (self.mutant.equivalent is not None)
+
+
+def hunt(mutant: Mutant, seed: str, seconds: float) -> Hunted:
+    """Look for something that a mutant does wrong, for so many seconds."""
+    start = process_time()
+
+    def in_time() -> bool:
+        return process_time() - start < seconds
+
+    if mutant.caught_by == "vectors" and mutant.equivalent is None:
+        return _replayed(mutant, seconds)
+    others: Counter[str] = Counter()
+    walks = 0
+    while in_time():
+        name = f"{seed}/{mutant.name}/{walks}"
+        walks += 1
+        wrong = walk(mutant, name, in_time)
+        if wrong is None:
+            continue
+        taken = process_time() - start
+        wrong, other = shrink(mutant, name, wrong)
+        if other:
+            others[other.what] += 1
+            continue
+        caught = Hunted(mutant, taken, walks, "walks", wrong.what, name)
+        n_ops = sum(is_operation(event) for event in wrong.path)
+        caught = caught._replace(n_ops=n_ops, n_events=len(wrong.path), path=wrong.path)
+        return caught._replace(not_the_mutants=tuple(others))
+    return Hunted(mutant, process_time() - start, walks, not_the_mutants=tuple(others))
+
+
+def walk(mutant: Mutant, seed: str, in_time: Callable[[], bool]) -> Wrong | None:
+    """Walk once with a mutant: what went wrong."""
+    random = Random(seed)
+    make = draw(mutant, random)
+    with planted(mutant), suppress(TimeIsUpError):
+        walker = make.walker()
+        walker.in_time = in_time
+        return walker.walk(random, LONGEST)
+    return None
+
+
+def shrink(mutant: Mutant, seed: str, wrong: Wrong) -> tuple[Wrong, Wrong | None]:
+    """What is needed of what went wrong on a walk, and what goes wrong there without the mutant."""
+    make = draw(mutant, Random(seed))
+    end = process_time() + SHRINKING
+    with planted(mutant):
+        walker = make.walker()
+        walker.in_time = lambda: process_time() < end
+        wrong = walker.shrink(wrong)
+    return wrong, make.walker().replay(wrong.path)
+
+
+def draw(mutant: Mutant, random: Random) -> "Make":
+    """Everything about a walk but its events."""
+    aim = aim_of(mutant)
+    block_size = ByteCount(random.choice(aim.block_sizes))
+    n_blocks = random.choice(aim.n_blocks)
+    n_entries = random.choice(aim.n_entries)
+    n_stocked = max(n_entries - random.choice(aim.n_free), 0) if aim.n_free else 0
+    size = block_size // 512
+    used = Setting(
+        PROFILES[mutant.profile].repaired(),
+        random.choice(aim.options),
+        n_entries,
+        n_blocks * size,
+        block_size,
+    )
+    theme = random.choice(aim.themes)
+    discards = [("discard", sector, size) for sector in range(0, n_blocks * size, size)]
+    ops = tuple(op for op in dict.fromkeys((*usual_ops(used), *discards)) if among(theme, op))
+    bounds = Bounds(ops, random.choice(aim.n_clients), random.choice(aim.failures))
+    return Make(used, bounds, n_stocked, random.choice(aim.crashes), aim.twice)
+
+
+class Make(NamedTuple):
+    """Makes walkers that know nothing of each other."""
+
+    used: Setting
+    """As if the origin had only the blocks that operations use."""
+    bounds: Bounds
+    n_stocked: int
+    crashes: float
+    twice: bool
+
+    def walker(self) -> StockedWalker:
+        """A new one."""
+        sectors = self.used.origin_sectors + self.n_stocked * self.used.block_sectors
+        setting = Setting(
+            self.used.profile,
+            self.used.options,
+            self.used.n_entries,
+            sectors,
+            self.used.block_size,
+        )
+        judge = QuickJudge(setting, depth=1)
+        return StockedWalker(setting, self.bounds, judge, self.n_stocked, self.crashes, self.twice)
+
+
+def is_operation(event: Turn) -> bool:
+    """Whether somebody outside asks for it."""
+    if event[0] == "crash":
+        return is_operation(event[1])
+    return event[0] in ("begin", "open")
+
+
+def _replayed(mutant: Mutant, seconds: float) -> Hunted:
+    start = process_time()
+    found = replay(mutant, process_time, seconds)
+    hunted = Hunted(mutant, process_time() - start)
+    if found is None:
+        return hunted
+    what = f"{found.op[0]} differs in {', '.join(found.keys)}"
+    return hunted._replace(caught_by="vectors", what=what, seed=found.where, n_ops=found.step + 1)
