@@ -189,7 +189,8 @@ def print_report(result: Mapping[str, Any]) -> None:
              "distinct_up_to_names")  # fmt: skip
     print(f"$ {result['command']}")
     repairs = "all repairs" if result["repairs"] else "no repairs"
-    ended = "complete" if result["complete"] else f"cut off at level {result['level']}"
+    # Level by level: what was not begun leaves all shorter paths whole.
+    ended = "complete" if result["complete"] else f"every path of up to {result['level']} events"
     print_table(
         f"Profile {result['profile']}, {repairs}: {ended}, {result['seconds']:.0f} s",
         ("", "number"),
