@@ -86,6 +86,10 @@ _ORDER: Final = (
             ),
         ),
         n_entries=29,
+        equivalent=(
+            "as long as the older entry may come back the newer one is there and wins: whatever "
+            "frees that flushes, and the older one's end with it"
+        ),
     ),
     Mutant(
         "duplicates-stay",
