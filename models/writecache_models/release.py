@@ -1,7 +1,8 @@
 """The exploration that a release stands on: what was explored, and what came of it.
 
-It is exhaustive within its bound: every sequence of so many operations, every schedule, every
-content that a crash at any moment may leave, and crashes of their recoveries.
+A run that is complete took every sequence of so many operations, every schedule, every content that
+a crash at any moment may leave, and crashes of their recoveries.  One that was stopped took every
+path of up to so many events as its level says.
 """
 
 import json
