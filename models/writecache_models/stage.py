@@ -1,5 +1,6 @@
 """The stage: a world while one event happens in it, and how a cache's effects play on it."""
 
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 from writecache_models.contract import Contract
@@ -43,7 +44,7 @@ class DeathError(Exception):
     """The kernel has died."""
 
 
-class Stage:
+class Stage(ABC):
     """One event, being played."""
 
     def __init__(self, setting: Setting, world: World) -> None:
@@ -158,6 +159,6 @@ class Stage:
         """What a write writes to sector 0, if it did; every write and sector has its own value."""
         return 1 + bio.tag * self.setting.origin_sectors
 
+    @abstractmethod
     def _report(self, bio: Bio, errno: str | None) -> None:
         """A piece of a request is reported."""
-        raise NotImplementedError

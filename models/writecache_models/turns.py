@@ -223,8 +223,7 @@ class _Turn(Clients):
 
     def _go_on(self) -> None:
         control = self.world.control
-        if control is None or control.works:
-            raise NotNowError
+        assert control is not None
         if control.op[0] == "suspend":
             if self.world.queue or self._wc().writeback is not None:
                 raise NotNowError

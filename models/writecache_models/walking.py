@@ -108,6 +108,11 @@ class Walker:
             events.sort(key=lambda event: event[0] == "begin")
         return iter(events)
 
+    def possible(self, world: World, event: Turn) -> bool:
+        """Whether an event is one of those that may be next."""
+        ops = (event[1:],) if event[0] == "begin" else ()
+        return event in candidates(self.setting, world, ops, self.bounds.failures)
+
     def happen(
         self, world: World, event: Turn, crash: bool = True
     ) -> tuple[World, str | None] | None:
@@ -128,12 +133,11 @@ class Walker:
         """Follow a path as far as it goes; the first thing that is wrong."""
         world, followed = new_world(self.setting), list[Turn]()
         for event in path:
-            try:
-                crash = crashes and (crash_in_format or world.wc is not None)
-                happened = self.happen(world, event, crash)
-            except (IndexError, StopIteration, AssertionError):
+            if not self.possible(world, event):
                 # A piece, a copy or a request that is not there now.
                 continue
+            crash = crashes and (crash_in_format or world.wc is not None)
+            happened = self.happen(world, event, crash)
             if happened is None:
                 continue
             world, what = happened

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from writecache_models import stage, turns
+from writecache_models import turns
 from writecache_models.canonical import key
 from writecache_models.recovery import Judge, Recoveries, without_names
 from writecache_models.symbolic import Disk, Remains, ways
@@ -161,16 +161,33 @@ def test_a_hang_is_found() -> None:
     assert walker(failures=1).replay(path) is None
 
 
-def test_metadata_that_is_written_over_data_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage.Stage, "shape", REPAIRED.shape._replace(data_start=0), raising=False)
-    happened = stage.Stage(REPAIRED, new_world(REPAIRED))
-    happened.shape = REPAIRED.shape._replace(data_start=0)
-    assert happened.violations == []
+def test_metadata_that_is_written_over_data_is_found() -> None:
     made = turns._Turn(REPAIRED, new_world(REPAIRED))
+    # As if data began where the metadata does.
     made.shape = REPAIRED.shape._replace(data_start=0)
     result = made.play(("open",))
     assert result is not None
     assert "metadata is written over data" in result.violations
+
+
+def test_a_replay_leaves_out_what_cannot_be() -> None:
+    """What is no candidate, even where it would seem to go."""
+    impossible = (
+        ("io", 0, False),
+        ("map", 7),
+        ("copy", 3, False),
+        ("work", None),
+        ("timer", "autocommit"),
+        ("go on",),
+        ("begin", "open"),
+        ("begin", "resume"),
+        ("io", 0, True),
+    )
+    one = walker()
+    assert one.replay((("open",), *impossible)) is None
+    # A flush message does not end before its work is done.
+    path = (*WRITTEN, ("begin", "message", "flush"), ("go on",))
+    assert one.replay(path) is None
 
 
 def test_an_event_that_is_not_possible_is_none_and_one_that_is_not_known_an_error() -> None:

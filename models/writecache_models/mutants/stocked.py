@@ -87,6 +87,16 @@ class StockedWalker(Walker):
                 yield ("crash", event, random.randrange(_ANY), random.randrange(_ANY))
             yield event
 
+    def possible(self, world: World, event: Turn) -> bool:
+        """Whether an event is one of those that may be next, these two included."""
+        match event:
+            case ("stock", *_):
+                return _is_new(world)
+            case ("crash", last, *_):
+                return world.wc is not None and super().possible(world, last)
+            case _:
+                return super().possible(world, event)
+
     def happen(
         self, world: World, event: Turn, crash: bool = True
     ) -> tuple[World, str | None] | None:
