@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 from writecache_impl.linux import LinuxTarget
 from writecache_impl.recording import HungError, record
 from writecache_models.actions import HangError, PanicError
-from writecache_models.findings import Finding, Trace, show, table_for
+from writecache_models.finding import (
+    Finding,
+    Trace,
+    show,
+    table_for,
+)
 from writecache_models.judge import judge
 from writecache_models.observations import new_machine, observe, perform, profile_of
 from writecache_models.vectors import Observation, Op

@@ -7,160 +7,14 @@ same if one repair removes both and the symptom is the same; a *cause* is the or
 that is missing.
 """
 
-from collections.abc import Iterator
-from enum import Enum
-from random import Random
-from typing import Final, NamedTuple
+from typing import Final
 
-from writecache_models import crashing
+from writecache_models.finding import Finding, Path, Symptom, Trace
 from writecache_models.images import image_of
-from writecache_models.recovery import Judge
-from writecache_models.trace import Op
-from writecache_models.turns import Turn
-from writecache_models.volatile import Volatile, crashes
-from writecache_models.walking import Bounds, Walker
-from writecache_models.world import Setting
+from writecache_models.walking import events_of
 from writecache_spec.layout import MAGIC, VERSION, Superblock
-from writecache_spec.profile import PROFILES, Profile
-from writecache_spec.repairs import NO_REPAIRS, Repair
+from writecache_spec.repairs import Repair
 from writecache_spec.units import U64
-
-LIMIT: Final = 4096
-"""Contents of one crash that are looked at."""
-
-
-class Symptom(Enum):
-    """What a user sees."""
-
-    CORRUPTION = "wrong data, without any crash"
-    LOSS = "acknowledged data lost in a crash"
-    PANIC = "the kernel dies"
-    HANG = "an operation never ends"
-    DEAD = "the cache cannot be activated any more"
-    ERROR = "the cache comes up with an error, and refuses to write"
-
-
-class Trace(NamedTuple):
-    """Operations one after the other; the power fails after the last one where the finding says."""
-
-    table: str
-    cache_sectors: int
-    origin_sectors: int
-    ops: tuple[Op, ...]
-    crash: bool = False
-    origin_delay: int = 0
-    """Milliseconds by which a live kernel's origin must be slower."""
-    cache_image: bytes = b""
-
-
-class Path(NamedTuple):
-    """Events of a world of blocks of 512 bytes."""
-
-    options: str
-    n_entries: int
-    origin_sectors: int
-    events: tuple[Turn, ...]
-
-
-class Finding(NamedTuple):
-    """One way in which the described system breaks the contract."""
-
-    name: str
-    title: str
-    symptom: Symptom
-    cause: str
-    """The ordering or the check that is missing."""
-    repair: Repair
-    shown_by: Trace | Path
-    profile: str = "1.6.0"
-    kernels: str = "5.10 to 7.2"
-    """Affected."""
-    not_live: str | None = None
-    """Why it is not shown on a live kernel; None where it is."""
-    live: Trace | None = None
-    """What shows it there, where that is another trace."""
-
-    @property
-    def live_trace(self) -> Trace | None:
-        """What shows it on a live kernel; None where nothing does."""
-        if self.not_live is not None:
-            return None
-        if self.live is not None:
-            return self.live
-        return self.shown_by if isinstance(self.shown_by, Trace) else None
-
-
-class Shown(NamedTuple):
-    """What a profile does on a finding's trace."""
-
-    what: str
-    disks: tuple[Volatile, ...] = ()
-    """What the crash left, where there was one."""
-    after: int | None = None
-    """The operation after which, or during which, the power failed."""
-
-
-def show(finding: Finding, profile: Profile) -> Shown | None:
-    """How a profile breaks the contract on a finding's trace; None where it keeps it."""
-    if isinstance(finding.shown_by, Path):
-        crashes = finding.symptom in (Symptom.LOSS, Symptom.DEAD, Symptom.ERROR)
-        return _show_path(finding.shown_by, profile, crashes)
-    return _show_trace(finding.shown_by, profile)
-
-
-def faithful(finding: Finding) -> Profile:
-    """The kernel's own profile."""
-    return PROFILES[finding.profile]
-
-
-def repaired(finding: Finding, without: bool = False) -> Profile:
-    """The profile with all repairs, or with all but the finding's."""
-    missing = frozenset({finding.repair}) if without else NO_REPAIRS
-    return faithful(finding).repaired(without=missing)
-
-
-def _show_path(path: Path, profile: Profile, crashes: bool) -> Shown | None:
-    setting = Setting(profile, path.options, path.n_entries, path.origin_sectors)
-    walker = Walker(setting, Bounds((), 9, 9), Judge(setting))
-    # Crashes of the first format are a finding of their own.
-    wrong = walker.replay(path.events, crashes, crash_in_format=False)
-    return None if wrong is None else Shown(wrong.what)
-
-
-def table_for(trace: Trace, profile: Profile) -> str:
-    """A trace's table line, without the option that a profile does not have, nor need."""
-    if profile.has_pause:
-        return trace.table
-    *head, count = trace.table.split()[:5]
-    options = trace.table.replace(" pause_writeback 0", "").split()[5:]
-    return " ".join([*head, str(int(count) - 2), *options])
-
-
-def _show_trace(trace: Trace, profile: Profile) -> Shown | None:
-    table = table_for(trace, profile)
-    setting = crashing.Setting(profile, table, trace.cache_sectors, trace.origin_sectors)
-    run = crashing.run(setting, trace.ops, trace.cache_image)
-    if run.violations:
-        return Shown(run.violations[0].what)
-    if not trace.crash:
-        return None
-    return next(_lost(setting, run, len(trace.ops) - 1), None)
-
-
-def _lost(setting: crashing.Setting, run: crashing.Run, op: int) -> Iterator[Shown]:
-    """What crashes leave that breaks the contract: while the last operation runs, and after it.
-
-    What is left when it has ended comes first: it needs no further explanation.
-    """
-    first = run.ends[op - 1] if op else 0
-    for moment in reversed(run.moments[first:]):
-        judgement = crashing.Judgement(setting, LIMIT, Random(1))
-        judgement.fail_at(moment, 0, (), 1)
-        for violation in judgement.violations:
-            # Drawn anew in the same order.
-            for left in crashes(moment.disks, LIMIT, Random(1)):
-                if left.number == violation.lost[0]:
-                    yield Shown(violation.what, left.disks, op)
 
 
 def _table(*options: str, block_size: int = 512) -> str:
@@ -276,18 +130,9 @@ FINDINGS: Final = (
             "0",
             3,
             2,
-            (
-                ("open",),
-                ("begin", "write", 0, 2),
-                ("map", 0),
-                ("io", 0, False),
-                ("begin", "message", "flush"),
-                ("work", None),
-                ("work", None),
-                ("copy", 0, False),
-                ("endio take", 0),
-                ("work", None),
-                ("endio", None),
+            events_of(
+                "open; begin write 0 2; map 0; io 0 False; begin message flush; work None; "
+                "work None; copy 0 False; endio take 0; work None; endio None"
             ),
         ),
         live=Trace(
@@ -311,23 +156,10 @@ FINDINGS: Final = (
             "4 high_watermark 100 low_watermark 100",
             3,
             3,
-            (
-                ("open",),
-                ("begin", "write", 1, 1),
-                ("map", 0),
-                ("io", 0, False),
-                ("begin", "read", 1, 1),
-                ("map", 1),
-                ("begin", "write", 0, 2),
-                ("map", 2),
-                ("io", 1, False),
-                ("begin", "flush"),
-                ("map", 3),
-                ("flush thread", None),
-                ("begin", "write", 2, 1),
-                ("map", 4),
-                ("io", 1, False),
-                ("io", 0, False),
+            events_of(
+                "open; begin write 1 1; map 0; io 0 False; begin read 1 1; map 1; "
+                "begin write 0 2; map 2; io 1 False; begin flush; map 3; flush thread None; "
+                "begin write 2 1; map 4; io 1 False; io 0 False"
             ),
         ),
         not_live=_NEEDS_TWO,
@@ -342,14 +174,8 @@ FINDINGS: Final = (
             "0",
             3,
             2,
-            (
-                ("open",),
-                ("begin", "write", 1, 1),
-                ("map", 0),
-                ("io", 0, False),
-                ("begin", "write", 0, 2),
-                ("map", 1),
-                ("io", 0, True),
+            events_of(
+                "open; begin write 1 1; map 0; io 0 False; begin write 0 2; map 1; io 0 True"
             ),
         ),
         not_live=_NEEDS_ERRORS,
@@ -364,21 +190,10 @@ FINDINGS: Final = (
             "0",
             2,
             2,
-            (
-                ("open",),
-                ("begin", "write", 0, 2),
-                ("map", 0),
-                ("io", 0, False),
-                ("begin", "discard", 0, 2),
-                ("map", 1),
-                ("flush thread", None),
-                ("io", 0, False),
-                ("begin", "write", 1, 1),
-                ("map", 2),
-                ("io", 0, False),
-                ("begin", "flush"),
-                ("map", 3),
-                ("flush thread", 1),
+            events_of(
+                "open; begin write 0 2; map 0; io 0 False; begin discard 0 2; map 1; "
+                "flush thread None; io 0 False; begin write 1 1; map 2; io 0 False; "
+                "begin flush; map 3; flush thread 1"
             ),
         ),
         not_live=_NEEDS_ERRORS,
@@ -393,18 +208,9 @@ FINDINGS: Final = (
             "0",
             3,
             2,
-            (
-                ("open",),
-                ("begin", "write", 0, 1),
-                ("map", 0),
-                ("io", 0, False),
-                ("begin", "flush"),
-                ("map", 1),
-                ("flush thread", 2),
-                ("begin", "suspend"),
-                ("work", None),
-                ("go on",),
-                ("begin", "resume"),
+            events_of(
+                "open; begin write 0 1; map 0; io 0 False; begin flush; map 1; "
+                "flush thread 2; begin suspend; work None; go on; begin resume"
             ),
         ),
         not_live=_NEEDS_ERRORS,
@@ -419,22 +225,10 @@ FINDINGS: Final = (
             "0",
             2,
             2,
-            (
-                ("open",),
-                ("begin", "write", 0, 1),
-                ("map", 0),
-                ("io", 0, False),
-                ("begin", "suspend"),
-                ("work", None),
-                ("work", None),
-                ("work", None),
-                ("copy", 0, False),
-                ("endio take", None),
-                ("endio", 1),
-                ("go on",),
-                ("begin", "open"),
-                ("begin", "write", 1, 1),
-                ("map", 3),
+            events_of(
+                "open; begin write 0 1; map 0; io 0 False; begin suspend; work None; "
+                "work None; work None; copy 0 False; endio take None; endio 1; go on; "
+                "begin open; begin write 1 1; map 3"
             ),
         ),
         not_live=_NEEDS_ERRORS,
@@ -449,25 +243,10 @@ FINDINGS: Final = (
             "4 high_watermark 0 low_watermark 0",
             3,
             2,
-            (
-                ("open",),
-                ("begin", "write", 0, 1),
-                ("map", 0),
-                ("io", 0, False),
-                ("begin", "flush"),
-                ("map", 1),
-                ("map", 1),
-                ("io", 0, False),
-                ("flush thread", None),
-                ("begin", "write", 0, 1),
-                ("map", 2),
-                ("io", 0, False),
-                ("work", None),
-                ("begin", "flush"),
-                ("map", 3),
-                ("map", 3),
-                ("io", 0, False),
-                ("flush thread", None),
+            events_of(
+                "open; begin write 0 1; map 0; io 0 False; begin flush; map 1; map 1; "
+                "io 0 False; flush thread None; begin write 0 1; map 2; io 0 False; "
+                "work None; begin flush; map 3; map 3; io 0 False; flush thread None"
             ),
         ),
         not_live="a crash that loses what a disk was not told to flush needs dm-log-writes",
@@ -482,16 +261,9 @@ FINDINGS: Final = (
             "0",
             1,
             2,
-            (
-                ("open",),
-                ("begin", "write", 0, 2),
-                ("map", 0),
-                ("io", 0, False),
-                ("map", 0),
-                ("io", 0, False),
-                ("begin", "flush"),
-                ("map", 1),
-                ("flush thread", None),
+            events_of(
+                "open; begin write 0 2; map 0; io 0 False; map 0; io 0 False; begin flush; "
+                "map 1; flush thread None"
             ),
         ),
         profile="1.4.0-bullseye",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from random import Random
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from writecache_models.clients import Op
 from writecache_models.recovery import Judge
@@ -180,6 +180,27 @@ class Walker:
         if shorter and shorter.what == wrong.what and len(shorter.path) < len(wrong.path):
             return shorter
         return None
+
+
+_TWO_WORDS: Final = ("go on", "flush thread", "endio take")
+_VALUES: Final[dict[str, Any]] = {"True": True, "False": False, "None": None}
+
+
+def events_of(path: str) -> tuple[Turn, ...]:
+    """A path from how it is printed; raises ValueError for an empty event.
+
+    >>> events_of("open; begin write 0 2; io 0 False; flush thread None")
+    (('open',), ('begin', 'write', 0, 2), ('io', 0, False), ('flush thread', None))
+    """
+    return tuple(_event_of(event.strip()) for event in path.rstrip("; ").split(";"))
+
+
+def _event_of(text: str) -> Turn:
+    if not text:
+        raise ValueError("an event is empty")
+    name = next((one for one in _TWO_WORDS if text.startswith(one)), text.split()[0])
+    words = text.removeprefix(name).split()
+    return (name, *(_VALUES.get(word, int(word) if word.isdigit() else word) for word in words))
 
 
 def _without(path: Sequence[Turn], left_out: Container[int]) -> list[Turn]:

@@ -2,16 +2,18 @@
 
 import pytest
 
-from writecache_models.findings import (
-    FINDINGS,
+from writecache_models.finding import (
     Finding,
     Trace,
     faithful,
-    finding_named,
-    finding_of,
     repaired,
     show,
     table_for,
+)
+from writecache_models.findings import (
+    FINDINGS,
+    finding_named,
+    finding_of,
 )
 from writecache_spec.profile import PROFILES
 from writecache_spec.repairs import Repair

@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from writecache_models.findings import FINDINGS, Finding, faithful
-from writecache_models.findings import Path as Events
+from writecache_models.finding import (
+    Finding,
+    faithful,
+)
+from writecache_models.finding import (
+    Path as Events,
+)
+from writecache_models.findings import (
+    FINDINGS,
+)
 from writecache_models.world import Setting
 
 PAGES = Path(__file__).parents[2] / "findings"

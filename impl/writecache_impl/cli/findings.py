@@ -8,14 +8,16 @@ from writecache_impl.cli.common import MODULES, check_modules, print_json, print
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
 from writecache_impl.linux import LinuxTarget
 from writecache_impl.reproducing import reproduce
-from writecache_models.findings import (
-    FINDINGS,
+from writecache_models.finding import (
     Finding,
     Trace,
     faithful,
-    finding_named,
     repaired,
     show,
+)
+from writecache_models.findings import (
+    FINDINGS,
+    finding_named,
 )
 
 
