@@ -14,8 +14,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from writecache_models.candidates import Turn
 from writecache_models.machines import WorldMachine
-from writecache_models.turns import Turn
 from writecache_models.world import Setting
 from writecache_spec.profile import PROFILES
 from writecache_spec.units import ByteCount

@@ -8,7 +8,7 @@ its sector beside it.
 from collections.abc import Iterator
 from typing import Final
 
-from writecache_models.turns import Turn
+from writecache_models.candidates import Turn
 from writecache_models.world import World
 from writecache_spec.entries import older_duplicate
 from writecache_spec.state import State, entry_is_committed

@@ -11,37 +11,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import uuid4
 
+from writecache_models.candidates import Turn
 from writecache_models.canonical import digest
-from writecache_models.clients import Op
-from writecache_models.recovery import Judge
-from writecache_models.turns import Turn, candidates, turn, wrong_reads
-from writecache_models.world import Setting, World, new_world
-from writecache_spec.state import Config
+from writecache_models.expanding import Bound, Expanded, expand, pack
+from writecache_models.world import new_world
 
 CHUNK: Final = 250
 """Worlds that a process gets at once."""
-
-
-class Bound(NamedTuple):
-    """What is explored."""
-
-    setting: Setting
-    ops: tuple[Op, ...]
-    """Operations that may begin."""
-    n_ops: int
-    """How many begin."""
-    n_clients: int = 1
-    """How many requests are under way at once."""
-    failures: int = 0
-    """I/Os that fail."""
-    depth: int = 2
-    """How often recovery crashes."""
 
 
 class Found(NamedTuple):
@@ -49,114 +30,6 @@ class Found(NamedTuple):
 
     what: str
     path: tuple[Turn, ...]
-
-
-class Expanded(NamedTuple):
-    """What came of a chunk."""
-
-    worlds: list[tuple[int, int, Turn, bytes]]
-    """Successors: digest, the parent's place in the chunk, the event, the world."""
-    violations: list[tuple[int, Turn, str]]
-    n_turns: int
-    n_states: int
-    pairs: list[int]
-    """Digests of distinct pairs of image and contract that this process had not met."""
-    named: list[int]
-    """Those of pairs that are distinct up to names."""
-
-
-_judges: dict[str, Judge] = {}
-
-
-def expand(run: str, bound: Bound, worlds: list[bytes]) -> Expanded:
-    """Let everything happen that can happen next in these worlds.
-
-    What this process has met before, in the same run, it leaves out of the result.
-    """
-    judge = _judges.get(run)
-    if judge is None:
-        _judges.clear()
-        judge = _judges[run] = Judge(bound.setting, bound.depth)
-    states_before = judge.n_states
-    judge.new_pairs, judge.new_named = [], []
-    made = Expanded([], [], 0, 0, [], [])
-    n_turns = 0
-    config = _config(bound)
-    for place, packed in enumerate(worlds):
-        world = _unpack(packed, config)
-        for event, after in _successors(bound, world):
-            n_turns += 1
-            found = dict.fromkeys(after.violations)
-            for moment in after.moments:
-                found |= dict.fromkeys(judge.fail_at(moment))
-            made.violations.extend((place, event, what) for what in found)
-            if after.violations:
-                # What follows a broken promise says nothing more.
-                continue
-            number = digest(after.world)
-            if number in judge.met:
-                continue
-            judge.met.add(number)
-            wrong = wrong_reads(bound.setting, after.world)
-            made.violations.extend((place, event, what) for what in wrong)
-            if not wrong:
-                made.worlds.append((number, place, event, _pack(after.world)))
-        if _hangs(bound, world):
-            made.violations.append((place, ("nothing",), "an operation never ends"))
-    return made._replace(
-        n_turns=n_turns,
-        n_states=judge.n_states - states_before,
-        pairs=judge.new_pairs,
-        named=judge.new_named,
-    )
-
-
-def _successors(bound: Bound, world: World) -> Iterator[tuple[Turn, Any]]:
-    may_begin = world.n_begun < bound.n_ops and len(world.clients) < bound.n_clients
-    ops = bound.ops if may_begin else ()
-    for event in candidates(bound.setting, world, ops, bound.failures):
-        after = turn(bound.setting, world, event, reads=False)
-        if after is not None:
-            yield event, after
-
-
-def _hangs(bound: Bound, world: World) -> bool:
-    """Whether something waits that nothing ends."""
-    if not (world.clients or world.control):
-        return False
-    return not any(
-        turn(bound.setting, world, event, reads=False) is not None
-        for event in candidates(bound.setting, world, (), 0)
-    )
-
-
-def _pack(world: World) -> bytes:
-    """A world, to be kept or sent, but for its configuration: the table is the same for all."""
-    world = _with(world, None)  # type: ignore[arg-type]
-    return pickle.dumps(world, pickle.HIGHEST_PROTOCOL)
-
-
-def _unpack(packed: bytes, config: Config) -> World:
-    world: World = pickle.loads(packed)
-    return _with(world, config)
-
-
-def _with(world: World, config: Config) -> World:
-    """A world whose caches have this configuration."""
-    if world.wc is not None:
-        world = world._replace(wc=world.wc._replace(config=config))
-    if world.loaded is not None:
-        world = world._replace(loaded=world.loaded._replace(config=config))
-    return world
-
-
-@lru_cache(maxsize=4)
-def _config(bound: Bound) -> Config:
-    """What the table comes to."""
-    after = turn(bound.setting, new_world(bound.setting), ("open",))
-    assert after is not None
-    assert after.world.wc is not None
-    return after.world.wc.config
 
 
 @dataclass(slots=True)
@@ -192,7 +65,7 @@ class Progress:
         world = new_world(bound.setting)
         number = digest(world)
         made.seen.add(number)
-        made.frontier.append((number, _pack(world)))
+        made.frontier.append((number, pack(world)))
         return made
 
     @property

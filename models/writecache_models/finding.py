@@ -6,9 +6,9 @@ from random import Random
 from typing import Final, NamedTuple
 
 from writecache_models import crashing
+from writecache_models.candidates import Turn
 from writecache_models.recovery import Judge
 from writecache_models.trace import Op
-from writecache_models.turns import Turn
 from writecache_models.volatile import Volatile, crashes
 from writecache_models.walking import Bounds, Walker
 from writecache_models.world import Setting

@@ -18,7 +18,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from writecache_models.turns import Turn, candidates
+from writecache_models.candidates import Turn, candidates
 from writecache_models.walking import HANG, Bounds, Walker, usual_ops
 from writecache_models.world import Setting, World, new_world
 from writecache_spec.profile import PROFILES

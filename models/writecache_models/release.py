@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from writecache_models.exploring import Bound, Progress
+from writecache_models.expanding import Bound
+from writecache_models.exploring import Progress
 from writecache_models.world import Setting
 from writecache_spec.profile import PROFILES
 from writecache_spec.units import ByteCount, sectors_of

@@ -1,14 +1,14 @@
 """Turns: what happens in a world, one event after the other.
 
-`candidates` lists what may be next; `turn` lets it happen, or says that it cannot happen now.  What
-the contract has to say against it comes with the result, as do all moments between its effects: at
-each of them the power may fail.
+`turn` lets one happen, of those that may be next (`candidates`), or says that it cannot happen now.
+What the contract has to say against it comes with the result, as do all moments between its
+effects: at each of them the power may fail.
 """
 
-from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from writecache_models.candidates import Turn
 from writecache_models.clients import Clients, Op
 from writecache_models.contract import FlushMessage
 from writecache_models.stage import DeathError, Moment, NotNowError
@@ -17,15 +17,11 @@ from writecache_spec import events as happens
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct
 from writecache_spec.effects import Timer, Work
-from writecache_spec.state import State, Waiter
+from writecache_spec.state import State
 from writecache_spec.units import Jiffies, Sector
 
-Turn = tuple[Any, ...]
-"""An event of the world: its name, and which of several."""
 LATER: Final = Jiffies(2**40)
 """When writeback runs: whatever pause it makes is over, or it would not run yet."""
-MOST_IOS: Final = 5
-"""I/Os of one critical section, that a search lets fail one by one; the cache waits for each."""
 
 
 class After(NamedTuple):
@@ -36,60 +32,6 @@ class After(NamedTuple):
     violations: tuple[str, ...]
     """Of the contract.  After a panic the world is as it was."""
     panic: bool = False
-
-
-def candidates(setting: Setting, world: World, ops: Iterable[Op], failures: int) -> Iterator[Turn]:
-    """Events that may be possible; `failures` says how many I/Os may fail in all."""
-    wc = world.wc
-    may_fail = world.n_failed < failures
-    fails = (False, True) if may_fail else (False,)
-    ios = (None, *range(MOST_IOS)) if may_fail else (None,)
-    if wc is None:
-        yield ("open",)
-        return
-    for number in range(len(world.pieces)):
-        yield from (("io", number, failed) for failed in fails)
-    for client in world.clients:
-        if client.rest and client.tag not in wc.sleeping:
-            yield ("map", client.tag)
-    for name in _threads(wc, world):
-        yield from ((name, io) for io in ios)
-    for number in range(len(world.copies)):
-        yield from (("copy", number, failed) for failed in fails)
-    for timer in sorted(world.timers, key=lambda timer: timer.value):
-        yield ("timer", timer.value)
-    if world.control is None:
-        yield from (("begin", *op) for op in ops if _may_begin(world, op))
-    elif not world.control.works:
-        yield ("go on",)
-
-
-def _threads(wc: State, world: World) -> Iterator[str]:
-    """Who can run its next critical section."""
-    if wc.flush_list:
-        yield "flush thread"
-    if Waiter.WRITEBACK not in wc.sleeping if wc.writeback is not None else world.queue:
-        yield "work"
-    if wc.endio_taken:
-        yield "endio"
-    elif wc.endio_list:
-        yield "endio take"
-
-
-def _may_begin(world: World, op: Op) -> bool:
-    """Whether device-mapper lets an operation begin now."""
-    assert world.wc is not None
-    match op[0]:
-        case "resume" | "open":
-            return world.wc.suspended
-        case "load":
-            return world.loaded is None
-        case "suspend":
-            return not world.wc.suspended and not world.clients
-        case "message":
-            return True
-        case _:
-            return not world.wc.suspended
 
 
 def turn(setting: Setting, world: World, event: Turn, reads: bool = True) -> After | None:

@@ -15,7 +15,7 @@ NO_KERNEL: Final = {
 }
 """Modules that describe nothing a kernel does."""
 
-OF_REPAIRS: Final = ("mends(", "_must_stop(", "wc.unwritten", "ALL_REPAIRS")
+OF_REPAIRS: Final = ("mends(", "must_stop(", "wc.unwritten", "ALL_REPAIRS")
 """A line with one of these is where a repair leaves what the kernel does."""
 
 _IO_ERROR: Final = "an I/O error: recorders inject none"

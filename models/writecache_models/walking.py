@@ -11,9 +11,10 @@ from itertools import combinations
 from random import Random
 from typing import Any, Final, NamedTuple
 
+from writecache_models.candidates import Turn, candidates
 from writecache_models.clients import Op
 from writecache_models.recovery import Judge
-from writecache_models.turns import Turn, candidates, turn
+from writecache_models.turns import turn
 from writecache_models.world import Setting, World, new_world
 from writecache_spec.repairs import Repair
 

@@ -20,7 +20,7 @@ from writecache_spec.effects import Metadata, StopTimer, Timer, WriteMetadata
 from writecache_spec.entries import free_entry, older_duplicate, uncommitted_entries
 from writecache_spec.events import Device
 from writecache_spec.layout import REGION_SECTORS, bitmap_bits, entry_region
-from writecache_spec.mended import drop_superseded
+from writecache_spec.mended import drop_superseded, must_stop
 from writecache_spec.profile import SuperblockWrite
 from writecache_spec.repairs import Repair
 from writecache_spec.state import Config, State, mends
@@ -50,7 +50,7 @@ def flush(wc: State, transcript: Transcript) -> State:
         dirty_regions |= 1 << entry_region(index)
     wc = wc._replace(dirty_regions=dirty_regions)
     wc = commit_regions(wc, transcript, data_too=True)
-    if wc.error and mends(wc, Repair.NO_COMMIT_AFTER_ERROR):
+    if must_stop(wc):
         return wc
 
     seq_count = SequenceCount(wrap64(wc.seq_count + 1))
@@ -60,7 +60,7 @@ def flush(wc: State, transcript: Transcript) -> State:
         overwrote_committed=False,
     )
     wc = _commit_superblock(wc, transcript)
-    if wc.error and mends(wc, Repair.NO_COMMIT_AFTER_ERROR):
+    if must_stop(wc):
         return wc
 
     freed = False

@@ -33,3 +33,8 @@ def drop_superseded(wc: State) -> State:
     for index in sorted(dropped):
         wc = free_entry(wc, index)
     return wc
+
+
+def must_stop(wc: State) -> bool:
+    """Whether a commit, or a pass that commits, ends here: one of its I/Os has failed."""
+    return wc.error and mends(wc, Repair.NO_COMMIT_AFTER_ERROR)

@@ -27,6 +27,7 @@ from writecache_spec.commit import flush
 from writecache_spec.effects import QueueWork, Reason, Sleep, Work
 from writecache_spec.entries import next_in_tree, older_duplicate
 from writecache_spec.events import CopyJob, WritebackWork
+from writecache_spec.mended import must_stop
 from writecache_spec.repairs import Repair
 from writecache_spec.state import Phase, State, Waiter, Writeback, entry_is_committed, mends
 from writecache_spec.transcript import Transcript, bug_on, require, wait_for_writes
@@ -113,17 +114,12 @@ def _select(wc: State, now: Jiffies, transcript: Transcript) -> State:
 def _wanted(wc: State, now: Jiffies) -> bool:
     """Whether the pass should take another block."""
     oldest = wc.lru.first()
-    if oldest is None or _must_stop(wc):
+    if oldest is None or must_stop(wc):
         return False
     if wc.writeback_all or len(wc.freelist) + wc.writeback_size <= wc.freelist_low_watermark:
         return True
     max_age = wc.config.max_age
     return wrap64(now - wc.entries[oldest[1]].age) >= max_age - max_age // MAX_AGE_DIV
-
-
-def _must_stop(wc: State) -> bool:
-    """A repair: the pass's own commit may have failed."""
-    return wc.error and mends(wc, Repair.NO_COMMIT_AFTER_ERROR)
 
 
 def _take(selection: _Pass, transcript: Transcript) -> _Pass:
@@ -134,7 +130,7 @@ def _take(selection: _Pass, transcript: Transcript) -> _Pass:
     if not entry_is_committed(wc, wc.entries[index]):
         wc = flush(wc, transcript)
         freed = wc.freelist.get(index) is not None
-        if _must_stop(wc) or (freed and mends(wc, Repair.PASS_LOOKS_AGAIN)):
+        if must_stop(wc) or (freed and mends(wc, Repair.PASS_LOOKS_AGAIN)):
             return selection._replace(wc=wc)
         bug_on(freed, Reason.FREED_ENTRY)
     older = older_duplicate(wc, index)

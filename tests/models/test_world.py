@@ -6,10 +6,11 @@ from random import Random
 import pytest
 
 from writecache_models import turns
+from writecache_models.candidates import Turn, candidates
 from writecache_models.canonical import key
 from writecache_models.recovery import Judge, Recoveries, without_names
 from writecache_models.symbolic import Disk, Remains, ways
-from writecache_models.turns import Turn, candidates, turn
+from writecache_models.turns import turn
 from writecache_models.walking import HANG, Bounds, Walker, Wrong, blame, usual_ops
 from writecache_models.world import Setting, World, after_crash, new_world, remains
 from writecache_spec.invariants import violated

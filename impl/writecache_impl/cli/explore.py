@@ -13,7 +13,8 @@ import click
 from writecache_impl.cli.common import Seconds, meter, print_json, print_table
 from writecache_impl.cli.exits import FINE, INTERRUPTED, NOT_JUDGED, PROBLEMS
 from writecache_impl.judging import Workers, default_jobs
-from writecache_models.exploring import Bound, Progress
+from writecache_models.expanding import Bound
+from writecache_models.exploring import Progress
 from writecache_models.exploring import explore as explore_worlds
 from writecache_models.release import bound as bound_of
 from writecache_models.release import release_bound, report, stored

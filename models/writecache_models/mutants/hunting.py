@@ -14,11 +14,11 @@ from random import Random
 from time import process_time
 from typing import Final, NamedTuple
 
+from writecache_models.candidates import Turn
 from writecache_models.mutants import Mutant, planted
 from writecache_models.mutants.aims import aim_of, among
 from writecache_models.mutants.replaying import replay
 from writecache_models.mutants.stocked import QuickJudge, StockedWalker, TimeIsUpError
-from writecache_models.turns import Turn
 from writecache_models.walking import Bounds, Wrong, usual_ops
 from writecache_models.world import Setting
 from writecache_spec.profile import PROFILES

@@ -13,10 +13,11 @@ from contextlib import suppress
 from random import Random
 from typing import Final
 
+from writecache_models.candidates import Turn
 from writecache_models.recovery import Judge
 from writecache_models.stage import Moment
 from writecache_models.symbolic import Image, Remains, Symbol
-from writecache_models.turns import Turn, turn
+from writecache_models.turns import turn
 from writecache_models.walking import Bounds, Walker, Wrong
 from writecache_models.world import Setting, World, after_crash, new_world
 from writecache_spec.effects import Metadata, WriteMetadata
