@@ -8,12 +8,17 @@ goes wrong there is what that repair mends; with no repair missing nothing may g
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import Final, NamedTuple
 
+from writecache_models.candidates import Turn
 from writecache_models.cells import Cell, cells
+from writecache_models.clients import Op
+from writecache_models.starts import N_BLOCKS, N_ENTRIES, STARTS, Start
+from writecache_models.stocked import Plan
 from writecache_models.walking import Bounds, Walker, Wrong, usual_ops
-from writecache_models.world import Setting
+from writecache_models.world import Setting, World
 from writecache_spec.profile import Profile
 from writecache_spec.repairs import NO_REPAIRS, Repair
 from writecache_spec.units import ByteCount
@@ -25,6 +30,16 @@ OPTIONS: Final = (
     "2 autocommit_blocks 1",
     "2 writeback_jobs 1",
 )
+STOCKED: Final = (0, 0, 0, 0, 0, 0, 0, 26)
+"""Blocks that are in the cache at first; with 26 the metadata has more than one sector."""
+STARTED: Final = 0.15
+"""How many walks begin with one of `STARTS`."""
+LATE: Final = ("", "io", "map", "flush thread", "work", "copy", "endio take", "endio", "go on")
+"""What mostly comes last of all that can happen."""
+LIVES: Final = (("resume",), ("suspend",), ("open",))
+"""Kinds of operations of walks that suspend again and again."""
+FAILING: Final = 0.1
+"""How likely I/Os may fail next: with more of it the first commit takes all failures."""
 LONGEST: Final = 120
 """Events of a walk."""
 
@@ -42,8 +57,7 @@ class Find(NamedTuple):
 
     repair: Repair | None
     """The one that was missing."""
-    setting: Setting
-    bounds: Bounds
+    plan: Plan
     wrong: Wrong
     """Shrunk."""
     seed: str
@@ -60,7 +74,7 @@ class Done:
     n_states: int = 0
     """Contents that crashes left."""
     cells: Counter[Cell] = field(default_factory=Counter)
-    """Crashes by what was in the cache and what was being done."""
+    """Events at which the power failed."""
     finds: list[Find] = field(default_factory=list)
     """The first of each kind, by repair and symptom."""
 
@@ -74,22 +88,58 @@ class Done:
         self.finds += [find for find in other.finds if (find.repair, find.wrong.what) not in known]
 
 
-def draw(profile: Profile, random: Random, repaired: bool) -> tuple[Repair | None, Setting, Bounds]:
-    """The setting of a walk, and the repair that is missing in it."""
+def draw(profile: Profile, random: Random, repaired: bool) -> tuple[Repair | None, Plan]:
+    """Everything about a walk but its events, and the repair that is missing in it."""
     missing = None if repaired else random.choice(sorted(Repair, key=lambda one: one.name))
     without = NO_REPAIRS if missing is None else frozenset({missing})
-    block_size = ByteCount(random.choice((512, 512, 512, 1024)))
-    n_blocks = random.randint(2, 4)
-    options = random.choice(OPTIONS)
-    setting = Setting(
-        profile.repaired(without=without),
-        options,
-        random.randint(2, 6),
-        n_blocks * block_size // 512,
-        block_size,
+    described = profile.repaired(without=without)
+    at_start = random.choice(STARTS) if random.random() < STARTED else None
+    used, n_stocked = _setting(described, random, at_start)
+    bounds = Bounds(
+        _some(usual_ops(used), random), random.randint(1, 3), random.choice((0, 0, 1, 2))
     )
-    bounds = Bounds(usual_ops(setting), random.randint(1, 3), random.choice((0, 0, 1, 2)))
-    return missing, setting, bounds
+    if at_start is not None:
+        return missing, Plan(
+            used, bounds._replace(failures=2), failing=FAILING, start=at_start.events
+        )
+    return missing, Plan(
+        used,
+        bounds,
+        n_stocked,
+        twice=random.random() < 0.5,
+        crashes=random.choice((0.0, 0.03)),
+        failing=FAILING,
+        late=random.choice(LATE),
+    )
+
+
+def _setting(profile: Profile, random: Random, start: Start | None) -> tuple[Setting, int]:
+    """Of a walk, and how many blocks are stocked there."""
+    if start is not None:
+        return Setting(profile, start.options, N_ENTRIES, N_BLOCKS), 0
+    n_stocked = random.choice(STOCKED)
+    block_size = ByteCount(random.choice((512, 512, 512, 1024)))
+    n_sectors = random.randint(2, 4) * block_size // 512
+    n_entries = n_stocked + random.randint(2, 6)
+    return Setting(profile, random.choice(OPTIONS), n_entries, n_sectors, block_size), n_stocked
+
+
+def _some(ops: tuple[Op, ...], random: Random) -> tuple[Op, ...]:
+    """All operations, or as often a few writes and some other kinds: what is rare then is not."""
+    if random.random() < 0.5:
+        return ops
+    kinds = sorted({_kind(op) for op in ops})
+    lives = random.random() < 0.25
+    kept = (
+        LIVES if lives else [kind for kind in kinds if random.random() < 0.5 or kind in LIVES[:1]]
+    )
+    writes = [op for op in ops if op[0] == "write"]
+    few = random.sample(writes, min(len(writes), 3))
+    return (*few, *(op for op in ops if op[0] != "write" and _kind(op) in kept))
+
+
+def _kind(op: Op) -> Op:
+    return op[:2] if op[0] == "message" else op[:1]
 
 
 def work(task: Task) -> Done:
@@ -98,9 +148,9 @@ def work(task: Task) -> Done:
     known: set[tuple[Repair | None, str]] = set()
     for seed in task.seeds:
         random = Random(seed)
-        missing, setting, bounds = draw(task.profile, random, task.repaired)
-        walker = Walker(setting, bounds)
-        walker.note = lambda world, event, _done=done: _done.cells.update(cells(world, event))
+        missing, plan = draw(task.profile, random, task.repaired)
+        walker = plan.walker()
+        walker.note = partial(_note, done, walker)
         wrong = walker.walk(random, LONGEST)
         done.n_walks += 1
         done.n_events += walker.n_steps
@@ -110,10 +160,16 @@ def work(task: Task) -> Done:
         known.add((missing, wrong.what))
         walker.note = None
         shrunk = walker.shrink(wrong)
-        done.finds.append(Find(missing, setting, bounds, shrunk, seed, len(wrong.path)))
+        done.finds.append(Find(missing, plan, shrunk, seed, len(wrong.path)))
     return done
+
+
+def _note(done: Done, walker: Walker, world: World, event: Turn) -> None:
+    done.cells.update(cells(walker.setting, world, event, walker.n_moments))
 
 
 def as_found(find: Find, profile: Profile) -> Wrong | None:
     """What the profile itself, without any repair, comes to on the path of a find."""
-    return Walker(replace(find.setting, profile=profile), find.bounds).replay(find.wrong.path)
+    used = find.plan.used
+    plan = find.plan._replace(used=replace(used, profile=profile))
+    return plan.walker().replay(find.wrong.path)

@@ -73,6 +73,8 @@ class Walker:
         self.setting, self.bounds = setting, bounds
         self.judge = judge or Judge(setting, limit=LIMIT)
         self.n_steps = 0
+        self.n_moments = 0
+        """Of the event that happened last."""
         self.note: Callable[[World, Turn], None] | None = None
         """Who wants to know of each event, with the world before it."""
 
@@ -121,6 +123,7 @@ class Walker:
         after = turn(self.setting, world, event)
         if after is None:
             return None
+        self.n_moments = len(after.moments)
         if after.violations:
             return after.world, after.violations[0]
         for moment in after.moments if crash else ():

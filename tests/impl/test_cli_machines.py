@@ -79,6 +79,12 @@ def test_the_matrix_says_which_cells_are_empty() -> None:
     done = command("fuzz", "--repaired", "--matrix", "--steps", 200, "--seed", "m")
     assert done.code == 1
     assert "empty: " in done.out
+    assert " impossible, 0 of them reached" in done.out
+    matrix = command("fuzz", "--repaired", "--matrix", "--steps", 200, "--seed", "m", "--json")
+    assert matrix.code == 1
+    counts = {tuple(cell): count for *cell, count in matrix.json["matrix"]["cells"]}
+    assert counts["format", "within", "free"] > 0
+    assert len(matrix.json["matrix"]["empty"]) < len(counts)
 
 
 def test_exploring_counts_exactly_and_can_be_gone_on_from(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from writecache_models.mutants.__main__ import main
 from writecache_models.mutants.historical import HISTORICAL
 from writecache_models.mutants.hunting import Hunted, hunt, walk
 from writecache_models.mutants.ordering import ORDERING
-from writecache_models.mutants.stocked import StockedWalker
+from writecache_models.stocked import Plan
 from writecache_models.walking import Bounds, usual_ops
 from writecache_models.world import Setting
 from writecache_spec import arguments, commit, layout, state
@@ -198,7 +198,7 @@ def test_an_equivalent_mutant_is_not_caught() -> None:
 
 def test_walks_go_on_after_a_crash() -> None:
     setting = Setting(PROFILES["1.6.0"].repaired(), "0", 3, 2)
-    walker = StockedWalker(setting, Bounds(usual_ops(setting)), crashes=0.3)
+    walker = Plan(setting, Bounds(usual_ops(setting)), crashes=0.3).walker()
     events: list[str] = []
     walker.note = lambda world, event: events.append(event[0])
     assert walker.walk(Random("1"), 40) is None

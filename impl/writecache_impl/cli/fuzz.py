@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from itertools import product
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ import click
 from writecache_impl.cli.common import Seconds, meter, print_json, print_table, seed_option
 from writecache_impl.cli.exits import FINE, INTERRUPTED, PROBLEMS
 from writecache_impl.judging import Workers, default_jobs
-from writecache_models.cells import DEEDS, IMPOSSIBLE, STATES
+from writecache_models.cells import DEEDS, IMPOSSIBLE, POINTS, STATES, WITHIN, Cell, reachable
 from writecache_models.findings import finding_of
 from writecache_models.fuzzing import Done, Find, Task, as_found, work
 from writecache_spec.profile import PROFILES, Profile
@@ -27,7 +28,11 @@ WALKS_AT_ONCE = 20
 @click.option("--steps", type=click.IntRange(1), help="Stop after so many events, before the time.")
 @seed_option("Decides the walks; by default a new one, which is printed.", None)
 @click.option("--processes", type=click.IntRange(1, 999), help="By default one for each core.")
-@click.option("--matrix", is_flag=True, help="Print where crashes struck; an empty cell fails.")
+@click.option(
+    "--matrix",
+    is_flag=True,
+    help="Print where crashes struck; an empty cell, or an impossible one, fails.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def fuzz(**options: Any) -> int:
     """Walk at random through worlds of many requests, timers, reloads, I/O errors and crashes.
@@ -41,16 +46,17 @@ def fuzz(**options: Any) -> int:
     started = time.monotonic()
     done, interrupted = _walk(profile, seed, options, started)
     result = _result(done, profile, seed, time.monotonic() - started)
+    matrix = _matrix(done) if options["matrix"] else {}
     if options["as_json"]:
-        print_json(result)
+        print_json(result | ({"matrix": matrix} if matrix else {}))
     else:
         _print(result)
-        if options["matrix"]:
-            _print_matrix(done)
+        if matrix:
+            _print_matrix(done, matrix)
     if interrupted:
         return INTERRUPTED
-    empty = options["matrix"] and any(not done.cells[cell] for cell in _reachable())
-    return PROBLEMS if done.finds or empty else FINE
+    wrong = matrix and (matrix["empty"] or matrix["wrongly_impossible"])
+    return PROBLEMS if done.finds or wrong else FINE
 
 
 def _walk(
@@ -111,9 +117,9 @@ def _found(find: Find, profile: Profile) -> dict[str, Any]:
         "repair": None if find.repair is None else find.repair.name,
         "what": find.wrong.what,
         "shows_without_any_repair": as_found(find, profile) is not None,
-        "table": find.setting.table,
-        "entries": find.setting.n_entries,
-        "origin_sectors": find.setting.origin_sectors,
+        "table": find.plan.setting.table,
+        "entries": find.plan.setting.n_entries,
+        "origin_sectors": find.plan.setting.origin_sectors,
         "walk": find.seed,
         "events_at_first": find.n_events,
         "path": [list(event) for event in find.wrong.path],
@@ -137,23 +143,45 @@ def _print(result: Mapping[str, Any]) -> None:
     )
 
 
-def _reachable() -> list[tuple[str, str]]:
-    return [(state, deed) for state in STATES for deed in DEEDS if (state, deed) not in IMPOSSIBLE]
+def _matrix(done: Done) -> dict[str, Any]:
+    """Every cell's count, and what is wrong with it."""
+    return {
+        "cells": [[*cell, done.cells[cell]] for cell in (*reachable(), *IMPOSSIBLE)],
+        "empty": [_named(cell) for cell in reachable() if not done.cells[cell]],
+        "wrongly_impossible": [
+            f"{_named(cell)}: {why}" for cell, why in IMPOSSIBLE.items() if done.cells[cell]
+        ],
+    }
 
 
-def _print_matrix(done: Done) -> None:
-    rows = [
-        [deed]
-        + [
-            "-" if (state, deed) in IMPOSSIBLE else f"{done.cells[state, deed]:,}"
-            for state in STATES
+def _named(cell: Cell) -> str:
+    return " / ".join(cell)
+
+
+def _print_matrix(done: Done, matrix: Mapping[str, Any]) -> None:
+    """A row for each deed and point that is possible at all; a dash is an impossible cell."""
+    rows = []
+    for deed, point in product(DEEDS, POINTS):
+        counts = [
+            f"{done.cells[cell]:,}" if done.cells[cell] or cell not in IMPOSSIBLE else "-"
+            for cell in ((deed, point, state) for state in STATES)
         ]
-        for deed in DEEDS
-    ]
-    print_table("Crashes, by what was done and what was in the cache", ["", *STATES], rows)
-    for cell, why in IMPOSSIBLE.items():
-        print(f"{cell[0]} / {cell[1]}: {why}")
-    empty = [cell for cell in _reachable() if not done.cells[cell]]
-    for state, deed in empty:
-        print(f"empty: {state} / {deed}")
-    print(f"{len(empty)} empty cells")
+        if set(counts) != {"-"}:
+            rows.append(["   within" if point == WITHIN else deed, *counts])
+    print_table(
+        "Events at which the power failed, by what was done and what was in the cache",
+        ["", *STATES],
+        rows,
+    )
+    for why in dict.fromkeys(IMPOSSIBLE.values()):
+        cells = [cell for cell, reason in IMPOSSIBLE.items() if reason == why]
+        deeds = ", ".join(dict.fromkeys(deed for deed, _, _ in cells))
+        print(f"impossible: {len(cells)} cells of {deeds}: {why}")
+    for kind in ("empty", "wrongly_impossible"):
+        for cell in matrix[kind]:
+            print(f"{kind.replace('_', ' ')}: {cell}")
+    n_reachable = len(list(reachable()))
+    print(
+        f"{n_reachable} cells can be reached, {len(matrix['empty'])} empty cells; "
+        f"{len(IMPOSSIBLE)} are impossible, {len(matrix['wrongly_impossible'])} of them reached"
+    )

@@ -18,7 +18,7 @@ from writecache_models.candidates import Turn
 from writecache_models.mutants import Mutant, planted
 from writecache_models.mutants.aims import aim_of, among
 from writecache_models.mutants.replaying import replay
-from writecache_models.mutants.stocked import QuickJudge, StockedWalker, TimeIsUpError
+from writecache_models.stocked import Plan, QuickJudge, StockedWalker, TimeIsUpError
 from writecache_models.walking import Bounds, Wrong, usual_ops
 from writecache_models.world import Setting
 from writecache_spec.profile import PROFILES
@@ -86,9 +86,9 @@ def hunt(mutant: Mutant, seed: str, seconds: float) -> Hunted:
 def walk(mutant: Mutant, seed: str, in_time: Callable[[], bool]) -> Wrong | None:
     """Walk once with a mutant: what went wrong."""
     random = Random(seed)
-    make = draw(mutant, random)
+    plan = draw(mutant, random)
     with planted(mutant), suppress(TimeIsUpError):
-        walker = make.walker()
+        walker = _walker(plan)
         walker.in_time = in_time
         return walker.walk(random, LONGEST)
     return None
@@ -96,16 +96,16 @@ def walk(mutant: Mutant, seed: str, in_time: Callable[[], bool]) -> Wrong | None
 
 def shrink(mutant: Mutant, seed: str, wrong: Wrong) -> tuple[Wrong, Wrong | None]:
     """What is needed of what went wrong on a walk, and what goes wrong there without the mutant."""
-    make = draw(mutant, Random(seed))
+    plan = draw(mutant, Random(seed))
     end = process_time() + SHRINKING
     with planted(mutant):
-        walker = make.walker()
+        walker = _walker(plan)
         walker.in_time = lambda: process_time() < end
         wrong = walker.shrink(wrong)
-    return wrong, make.walker().replay(wrong.path)
+    return wrong, _walker(plan).replay(wrong.path)
 
 
-def draw(mutant: Mutant, random: Random) -> "Make":
+def draw(mutant: Mutant, random: Random) -> Plan:
     """Everything about a walk but its events."""
     aim = aim_of(mutant)
     block_size = ByteCount(random.choice(aim.block_sizes))
@@ -124,31 +124,11 @@ def draw(mutant: Mutant, random: Random) -> "Make":
     discards = [("discard", sector, size) for sector in range(0, n_blocks * size, size)]
     ops = tuple(op for op in dict.fromkeys((*usual_ops(used), *discards)) if among(theme, op))
     bounds = Bounds(ops, random.choice(aim.n_clients), random.choice(aim.failures))
-    return Make(used, bounds, n_stocked, random.choice(aim.crashes), aim.twice)
+    return Plan(used, bounds, n_stocked, aim.twice, random.choice(aim.crashes))
 
 
-class Make(NamedTuple):
-    """Makes walkers that know nothing of each other."""
-
-    used: Setting
-    """As if the origin had only the blocks that operations use."""
-    bounds: Bounds
-    n_stocked: int
-    crashes: float
-    twice: bool
-
-    def walker(self) -> StockedWalker:
-        """A new one."""
-        sectors = self.used.origin_sectors + self.n_stocked * self.used.block_sectors
-        setting = Setting(
-            self.used.profile,
-            self.used.options,
-            self.used.n_entries,
-            sectors,
-            self.used.block_size,
-        )
-        judge = QuickJudge(setting, depth=1)
-        return StockedWalker(setting, self.bounds, judge, self.n_stocked, self.crashes, self.twice)
+def _walker(plan: Plan) -> StockedWalker:
+    return plan.walker(QuickJudge(plan.setting, depth=1))
 
 
 def is_operation(event: Turn) -> bool:
