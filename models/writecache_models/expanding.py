@@ -137,3 +137,8 @@ def _config(bound: Bound) -> Config:
     assert after is not None
     assert after.world.wc is not None
     return after.world.wc.config
+
+
+def forget() -> None:
+    """Forget what tables came to, for whoever changes what they come to."""
+    _config.cache_clear()

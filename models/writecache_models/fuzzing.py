@@ -29,6 +29,9 @@ OPTIONS: Final = (
     "4 high_watermark 0 low_watermark 0",
     "2 autocommit_blocks 1",
     "2 writeback_jobs 1",
+    "2 max_age 0",
+    "2 max_age 1000",
+    "1 cleaner",
 )
 STOCKED: Final = (0, 0, 0, 0, 0, 0, 0, 26)
 """Blocks that are in the cache at first; with 26 the metadata has more than one sector."""
@@ -92,17 +95,19 @@ def draw(profile: Profile, random: Random, repaired: bool) -> tuple[Repair | Non
     """Everything about a walk but its events, and the repair that is missing in it."""
     missing = None if repaired else random.choice(sorted(Repair, key=lambda one: one.name))
     without = NO_REPAIRS if missing is None else frozenset({missing})
-    described = profile.repaired(without=without)
-    at_start = random.choice(STARTS) if random.random() < STARTED else None
-    used, n_stocked = _setting(described, random, at_start)
+    return missing, plan(profile.repaired(without=without), random)
+
+
+def plan(profile: Profile, random: Random) -> Plan:
+    """A walk of exactly this profile."""
+    start = random.choice(STARTS) if random.random() < STARTED else None
+    used, n_stocked = _setting(profile, random, start)
     bounds = Bounds(
         _some(usual_ops(used), random), random.randint(1, 3), random.choice((0, 0, 1, 2))
     )
-    if at_start is not None:
-        return missing, Plan(
-            used, bounds._replace(failures=2), failing=FAILING, start=at_start.events
-        )
-    return missing, Plan(
+    if start is not None:
+        return Plan(used, bounds._replace(failures=2), failing=FAILING, start=start.events)
+    return Plan(
         used,
         bounds,
         n_stocked,
@@ -148,8 +153,8 @@ def work(task: Task) -> Done:
     known: set[tuple[Repair | None, str]] = set()
     for seed in task.seeds:
         random = Random(seed)
-        missing, plan = draw(task.profile, random, task.repaired)
-        walker = plan.walker()
+        missing, drawn = draw(task.profile, random, task.repaired)
+        walker = drawn.walker()
         walker.note = partial(_note, done, walker)
         wrong = walker.walk(random, LONGEST)
         done.n_walks += 1
@@ -160,7 +165,7 @@ def work(task: Task) -> Done:
         known.add((missing, wrong.what))
         walker.note = None
         shrunk = walker.shrink(wrong)
-        done.finds.append(Find(missing, plan, shrunk, seed, len(wrong.path)))
+        done.finds.append(Find(missing, drawn, shrunk, seed, len(wrong.path)))
     return done
 
 
@@ -171,5 +176,5 @@ def _note(done: Done, walker: Walker, world: World, event: Turn) -> None:
 def as_found(find: Find, profile: Profile) -> Wrong | None:
     """What the profile itself, without any repair, comes to on the path of a find."""
     used = find.plan.used
-    plan = find.plan._replace(used=replace(used, profile=profile))
-    return plan.walker().replay(find.wrong.path)
+    again = find.plan._replace(used=replace(used, profile=profile))
+    return again.walker().replay(find.wrong.path)

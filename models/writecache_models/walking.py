@@ -59,6 +59,7 @@ def usual_ops(setting: Setting) -> tuple[Op, ...]:
         ("message", "flush"),
         ("message", "flush_on_suspend"),
         ("message", "cleaner"),
+        *((("message", "clear_stats"),) if setting.profile.has_statistics else ()),
         ("suspend",),
         ("resume",),
         ("open",),

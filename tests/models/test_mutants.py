@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from writecache_models.mutants import Edit, Mutant, PlantError, planted
-from writecache_models.mutants.__main__ import MUTANTS as MUTANT_NAMES
 from writecache_models.mutants.__main__ import main
+from writecache_models.mutants.families import MUTANTS as MUTANT_NAMES
 from writecache_models.mutants.historical import HISTORICAL
 from writecache_models.mutants.hunting import Hunted, hunt, walk
 from writecache_models.mutants.ordering import ORDERING

@@ -36,6 +36,9 @@ class Aim(NamedTuple):
     crashes: tuple[float, ...] = (0.0, 0.0, 0.03)
     twice: bool = False
     """Whether sector 0 is stocked twice."""
+    failing: float = 1.0
+    late: str = ""
+    """As in a plan."""
 
 
 _SMALL: Final = Aim(
@@ -60,6 +63,9 @@ _AIMS: Final[Mapping[str, Aim]] = {
     "overwrites-not-awaited": _PAIR._replace(n_entries=(1, 2)),
     "whole-pass-does-not-restart": _MESSAGES,
     "whole-pass-does-not-drain": _MESSAGES,
+    "flush-message-does-not-commit": _MESSAGES._replace(
+        themes=("write message_flush",), n_entries=(3,), n_clients=(1,)
+    ),
     "flush-message-asks-for-a-pass": _MESSAGES,
     "flush-message-hides-error": _SMALL._replace(themes=("write message_flush",)),
     "suspend-does-not-commit": _SUSPENDS,
@@ -94,6 +100,27 @@ _AIMS: Final[Mapping[str, Aim]] = {
     "resume-erases-without-flushing": _REVIVED,
     "resume-erases-in-memory-only": _REVIVED,
     "resume-leaves-duplicates": _REVIVED,
+    "without-overwrite-newest": _SMALL._replace(
+        themes=("write_0_2 write_1_1 discard_0_1 discard_1_1",),
+        n_entries=(4,),
+        n_clients=(1,),
+        late="timer",
+    ),
+    "without-run-over-duplicates": _SMALL._replace(
+        themes=("write_0_1 write_0_2 write_1_1 write_2_1 write_3_1 flush discard",),
+        n_blocks=(4,),
+        n_entries=(4, 5),
+        n_clients=(1,),
+    ),
+    "without-wake-after-error": _SMALL._replace(themes=("write message_flush",), n_clients=(1,)),
+    "without-reads-before-freeing": _PAIR._replace(
+        themes=("write_0_2 write_1_1 write_2_1 read",), n_blocks=(3,), n_entries=(3,), late="io"
+    ),
+    "without-no-commit-after-error": _SMALL,
+    "without-resume-flushes": _SMALL._replace(
+        themes=("write suspend open",), options=("0",), n_entries=(2,), n_clients=(1,), failing=0.2
+    ),
+    "without-resume-keeps-memory": _SMALL._replace(themes=("write flush suspend resume",)),
 }
 
 

@@ -10,18 +10,18 @@ Time is the processor's, so that what else runs does not matter.
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
 from time import process_time
 from typing import Final, NamedTuple
 
 from writecache_models.candidates import Turn
-from writecache_models.mutants import Mutant, planted
+from writecache_models.mutants import Mutant, planted, profile_of
 from writecache_models.mutants.aims import aim_of, among
 from writecache_models.mutants.replaying import replay
 from writecache_models.stocked import Plan, QuickJudge, StockedWalker, TimeIsUpError
 from writecache_models.walking import Bounds, Wrong, usual_ops
 from writecache_models.world import Setting
-from writecache_spec.profile import PROFILES
 from writecache_spec.units import ByteCount
 
 LONGEST: Final = 80
@@ -44,6 +44,8 @@ class Hunted(NamedTuple):
     n_ops: int = 0
     n_events: int = 0
     """Of the shrunk trace; a recorded trace has operations only, up to the one that differs."""
+    n_crashes: int = 0
+    """On its way, and at its end where that is what shows what is wrong."""
     path: tuple[Turn, ...] = ()
     not_the_mutants: tuple[str, ...] = ()
     """What went wrong on walks without the mutant, too."""
@@ -73,12 +75,16 @@ def hunt(mutant: Mutant, seed: str, seconds: float) -> Hunted:
             continue
         taken = process_time() - start
         wrong, other = shrink(mutant, name, wrong)
+        at_end = _shows_in_a_crash(mutant, name, wrong)
         if other:
             others[other.what] += 1
             continue
         caught = Hunted(mutant, taken, walks, "walks", wrong.what, name)
         n_ops = sum(is_operation(event) for event in wrong.path)
-        caught = caught._replace(n_ops=n_ops, n_events=len(wrong.path), path=wrong.path)
+        n_crashes = sum(event[0] == "crash" for event in wrong.path) + at_end
+        caught = caught._replace(
+            n_ops=n_ops, n_events=len(wrong.path), n_crashes=n_crashes, path=wrong.path
+        )
         return caught._replace(not_the_mutants=tuple(others))
     return Hunted(mutant, process_time() - start, walks, not_the_mutants=tuple(others))
 
@@ -102,7 +108,14 @@ def shrink(mutant: Mutant, seed: str, wrong: Wrong) -> tuple[Wrong, Wrong | None
         walker = _walker(plan)
         walker.in_time = lambda: process_time() < end
         wrong = walker.shrink(wrong)
-    return wrong, _walker(plan).replay(wrong.path)
+    whole = plan._replace(used=replace(plan.used, profile=plan.used.profile.repaired()))
+    return wrong, _walker(whole).replay(wrong.path)
+
+
+def _shows_in_a_crash(mutant: Mutant, seed: str, wrong: Wrong) -> bool:
+    """Whether it takes a loss of power after the path's last event to see what is wrong."""
+    with planted(mutant):
+        return _walker(draw(mutant, Random(seed))).replay(wrong.path, crashes=False) != wrong
 
 
 def draw(mutant: Mutant, random: Random) -> Plan:
@@ -114,7 +127,7 @@ def draw(mutant: Mutant, random: Random) -> Plan:
     n_stocked = max(n_entries - random.choice(aim.n_free), 0) if aim.n_free else 0
     size = block_size // 512
     used = Setting(
-        PROFILES[mutant.profile].repaired(),
+        profile_of(mutant),
         random.choice(aim.options),
         n_entries,
         n_blocks * size,
@@ -124,7 +137,8 @@ def draw(mutant: Mutant, random: Random) -> Plan:
     discards = [("discard", sector, size) for sector in range(0, n_blocks * size, size)]
     ops = tuple(op for op in dict.fromkeys((*usual_ops(used), *discards)) if among(theme, op))
     bounds = Bounds(ops, random.choice(aim.n_clients), random.choice(aim.failures))
-    return Plan(used, bounds, n_stocked, aim.twice, random.choice(aim.crashes))
+    crashes = random.choice(aim.crashes)
+    return Plan(used, bounds, n_stocked, aim.twice, crashes, aim.failing, aim.late)
 
 
 def _walker(plan: Plan) -> StockedWalker:
