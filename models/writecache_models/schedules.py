@@ -29,6 +29,10 @@ class _Node(NamedTuple):
 
     cost: int
     number: int
+    """Falls as nodes are made: of equal ones the last made comes first.
+
+    So a schedule is followed to its end before the next one breaks with a habit; else a bounded
+    search would begin them all and end none."""
     path: tuple[int, ...]
     machine: Machine
     habit: int
@@ -98,7 +102,7 @@ class Recorded(NamedTuple):
         begun.begin_write(sector, n_sectors, tag, name == "write_fua", name == "write_dsync")
         agenda: list[_Node] = [_Node(0, 0, (), begun, 0)]
         visited: set[object] = set()
-        made = 0
+        number = 0
         while agenda:
             node = heappop(agenda)
             death = _proceed(node.machine)
@@ -115,8 +119,8 @@ class Recorded(NamedTuple):
             for choice, trial, expected in self._aimed(node.machine, options):
                 choices.append((choice, options[choice]))
                 yield (*node.path, choice), trial, expected
-            children = list(_children(node, choices, made))
-            made += len(children)
+            children = list(_children(node, choices, number))
+            number -= len(children)
             for child in children:
                 heappush(agenda, child)
             if not children:
@@ -160,7 +164,7 @@ def _free_blocks(seen: Observation) -> int | None:
     return int(words[2]) if len(words) > 2 else None
 
 
-def _children(node: _Node, choices: list[tuple[int, Action]], made: int) -> Iterator[_Node]:
+def _children(node: _Node, choices: list[tuple[int, Action]], number: int) -> Iterator[_Node]:
     """What may come of a gap: each thing that can happen, with each habit that goes on from it."""
     # Where there is one way only there is no choice, unless a request is under way.
     options = [option for _, option in choices]
@@ -173,11 +177,11 @@ def _children(node: _Node, choices: list[tuple[int, Action]], made: int) -> Iter
             continue
         path = (*node.path, choice) if is_choice else node.path
         for habit in habits_after(node.habit, ways, option):
-            made += 1
+            number -= 1
             # The first habit's way is canonical; to take up another costs once.
             broken = habit != node.habit or ways[node.habit] != option
             cost = node.cost + (_price(option) if broken else 0)
-            yield _Node(cost, made, path, machine, habit)
+            yield _Node(cost, number, path, machine, habit)
 
 
 def _price(option: Action) -> int:

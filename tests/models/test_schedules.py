@@ -31,3 +31,9 @@ def test_copies_that_write_one_place_may_end_in_any_order() -> None:
     report = judge(searched("bookworm", "crafted-release-1-384"))
     assert report.divergence is None
     assert len(report.deviations) == 1
+
+
+def test_a_schedule_is_followed_to_its_end_before_the_next_one_begins() -> None:
+    report = judge(searched("sid", "sweep-release-3-208"))
+    assert report.divergence is None
+    assert sorted(report.deviations) == [9]
