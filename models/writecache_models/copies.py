@@ -56,6 +56,30 @@ def entangled(copies: Sequence[Copy]) -> list[int]:
     return sorted(chain)
 
 
+def sweeps(copies: Sequence[Copy]) -> list[tuple[int, ...]]:
+    """Numbers of copies that may have ended when one fails, of those in their canonical order.
+
+    The device reads the first, goes on from the second upwards and begins again at the bottom.  As
+    many have been read as may be; of these all have been written, upwards, or all but the last one
+    or two.
+    """
+    if len(copies) < 2:
+        return []
+    from_second = copies[1].cache_sector
+
+    def place(number: int) -> tuple[bool, bool, int]:
+        sector = copies[number].cache_sector
+        return number > 0, sector < from_second, sector
+
+    read = sorted(range(len(copies)), key=place)
+    found: dict[tuple[int, ...], None] = {}
+    for n_read in range(1, len(read) + 1):
+        written = sorted(read[:n_read], key=lambda number: copies[number].origin_sector)
+        for n_left in range(min(3, n_read)):
+            found[tuple(written[: n_read - n_left])] = None
+    return list(found)
+
+
 class Copies:
     """Copies submitted and not ended."""
 

@@ -15,7 +15,7 @@ place.
 from collections.abc import Callable, Collection
 
 from writecache_models.actions import ENDS_COPIES, Action, ChoiceError, HangError, Kind, PanicError
-from writecache_models.copies import entangled
+from writecache_models.copies import entangled, sweeps
 from writecache_models.core import Core
 from writecache_models.devices import Devices, OutOfRangeError
 from writecache_spec.effects import NotEnabled, Timer, Work
@@ -76,6 +76,7 @@ class Kernel(Core):
             found.append(Action(Kind.ENDIO))
         found += [Action(Kind.COPY, which) for which in ways[1:]]
         sleeps = Waiter.WRITEBACK in wc.sleeping
+        found += [Action(Kind.SWEEP, number) for number in range(len(self._sweeps()))]
         if ways and (sleeps if running else self._queue):
             batches = self._copies.batches()
             found += [Action(Kind.COPIES, n_copies) for n_copies in batches]
@@ -94,6 +95,15 @@ class Kernel(Core):
             # It fails, and nothing that ends after it is freed: any may end before.
             return list(range(len(copies)))
         return entangled(copies)
+
+    def _sweeps(self) -> list[tuple[int, ...]]:
+        """Numbers of copies that may all end before one that fails, if one does."""
+        copies = self._copies.in_order()
+        if not copies or not self._copies.fresh or self._copies.fits(copies[0]):
+            return []
+        numbers = [number for number, copy in enumerate(copies) if self._copies.fits(copy)]
+        fitting = [copies[number] for number in numbers]
+        return [tuple(numbers[one] for one in sweep) for sweep in sweeps(fitting)]
 
     def run_one(self, held: Collection[Kind] = ()) -> bool:
         """Let one thing happen, canonically the first; False where nothing can."""
@@ -115,6 +125,11 @@ class Kernel(Core):
                 self._end_copy(action.which)
             case Kind.ENDIO:
                 self._end_io()
+            case Kind.SWEEP:
+                sweep = self._sweeps()[action.which]
+                for at, number in enumerate(sweep):
+                    # Those that have ended are not counted any more.
+                    self._end_copy(number - sum(other < number for other in sweep[:at]))
             case Kind.COPIES | Kind.SOME_COPIES:
                 for _ in range(action.which):
                     self._end_copy(0)

@@ -91,8 +91,10 @@ class Recorded(NamedTuple):
                 canonical = (0,) * (position - len(choices))
                 for choice, way in enumerate(fork.alternatives[position][1:], 1):
                     made += 1
-                    # In which order copies end that write one place matters most.
-                    dearer = cost + (1 if way.kind is Kind.COPY and way.which else 3)
+                    # In which order copies end that write one place, and how many end before one
+                    # that fails, matters most.
+                    likely = way.kind is Kind.SWEEP or (way.kind is Kind.COPY and way.which)
+                    dearer = cost + (1 if likely else 3)
                     heappush(agenda, (dearer, made, (*choices, *canonical, choice)))
 
     def _write_schedules(self, machine: Machine, effort: int) -> Iterator[Played]:
