@@ -42,10 +42,8 @@ def cells(world: World, event: Turn) -> Iterator[Cell]:
     if wc is None or wc.poisoned:
         return
     name = event[0] if event[0] != "begin" else f"begin {event[1]}"
-    copied = {
-        index
-        for job, _ in (*wc.endio_list, *wc.endio_taken)
-        for index in range(job.first, job.first + job.n_blocks)
+    copied: set[int] = {
+        index for job, _ in (*wc.endio_list, *wc.endio_taken) for index in job.blocks
     }
     for state in {_state(wc, index, copied) for index in range(wc.config.n_blocks)}:
         yield state, name

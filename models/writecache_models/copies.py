@@ -7,16 +7,19 @@ they end pass after pass.
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-from writecache_spec.effects import Copy
+from writecache_spec.effects import Copy, WriteOrigin
+
+Homing = Copy | WriteOrigin
+"""What brings blocks home to the origin; called a copy in both modes."""
 
 
-def merged(copies: list[Copy], start: Callable[[Copy], int], any_request: bool) -> list[Copy]:
+def merged(copies: list[Homing], start: Callable[[Homing], int], any_request: bool) -> list[Homing]:
     """Copies in the order in which the block layer ends their reads, or their writes.
 
     Of those queued together each is merged with the last request, or with any, if it lies directly
     before or behind it; the parts of a merged request end in the order of their sectors.
     """
-    requests: list[list[Copy]] = []
+    requests: list[list[Homing]] = []
     for copy in copies:
         for request in reversed(requests) if any_request else requests[-1:]:
             if start(request[-1]) + request[-1].n_sectors == start(copy):
@@ -30,13 +33,18 @@ def merged(copies: list[Copy], start: Callable[[Copy], int], any_request: bool) 
     return [copy for request in requests for copy in request]
 
 
-def merged_copies(copies: list[Copy], any_request: bool) -> list[Copy]:
+def place_on_cache(copy: Homing) -> int:
+    """Where a copy reads; persistent memory is not read by requests: then in no certain place."""
+    return copy.cache_sector if isinstance(copy, Copy) else copy.origin_sector
+
+
+def merged_copies(copies: list[Homing], any_request: bool) -> list[Homing]:
     """Copies in the order in which they end: their writes follow the order of their reads."""
-    reads = merged(copies, lambda copy: copy.cache_sector, any_request)
+    reads = merged(copies, place_on_cache, any_request)
     return merged(reads, lambda copy: copy.origin_sector, any_request)
 
 
-def entangled(copies: Sequence[Copy]) -> list[int]:
+def entangled(copies: Sequence[Homing]) -> list[int]:
     """Numbers of the copies whose order with the first one shows, itself the first.
 
     Entries of a damaged cache can be misaligned: two copies may write the same place, and each of
@@ -56,7 +64,7 @@ def entangled(copies: Sequence[Copy]) -> list[int]:
     return sorted(chain)
 
 
-def sweeps(copies: Sequence[Copy]) -> list[tuple[int, ...]]:
+def sweeps(copies: Sequence[Homing]) -> list[tuple[int, ...]]:
     """Numbers of copies that may have ended when one fails, of those in their canonical order.
 
     The device reads the first, goes on from the second upwards and begins again at the bottom.  As
@@ -65,10 +73,10 @@ def sweeps(copies: Sequence[Copy]) -> list[tuple[int, ...]]:
     """
     if len(copies) < 2:
         return []
-    from_second = copies[1].cache_sector
+    from_second = place_on_cache(copies[1])
 
     def place(number: int) -> tuple[bool, bool, int]:
-        sector = copies[number].cache_sector
+        sector = place_on_cache(copies[number])
         return number > 0, sector < from_second, sector
 
     read = sorted(range(len(copies)), key=place)
@@ -87,11 +95,11 @@ class Copies:
         self.any_request = any_request
         """Whether the block layer merges with any request queued together (`Environment`)."""
         self.origin_sectors = origin_sectors
-        self._passes: list[list[Copy]] = []
+        self._passes: list[list[Homing]] = []
         # Those of each pass of writeback together, submitted and not begun.
-        self._ending: tuple[Copy, ...] = ()
+        self._ending: tuple[Homing, ...] = ()
         # Left of passes that have begun to end.
-        self._order: tuple[Copy, ...] | None = ()
+        self._order: tuple[Homing, ...] | None = ()
         # All of them as `in_order` has them, as long as that is known.
 
     def fork(self) -> "Copies":
@@ -123,14 +131,14 @@ class Copies:
         """What is submitted from now on belongs to a new pass."""
         self._passes.append([])
 
-    def submit(self, copy: Copy) -> None:
+    def submit(self, copy: Homing) -> None:
         """One more; a pass that was throttled goes on after its first copies have ended."""
         if not self._passes:
             self.begin_pass()
         self._passes[-1].append(copy)
         self._order = None
 
-    def in_order(self) -> tuple[Copy, ...]:
+    def in_order(self) -> tuple[Homing, ...]:
         """Those under way, in the order in which they end canonically: pass after pass."""
         if self._order is None:
             begun = [
@@ -141,11 +149,11 @@ class Copies:
             self._order = (*self._ending, *begun)
         return self._order
 
-    def fits(self, copy: Copy) -> bool:
+    def fits(self, copy: Homing) -> bool:
         """Whether it writes within the origin."""
         return copy.origin_sector + copy.n_sectors <= self.origin_sectors
 
-    def end(self, which: int) -> Copy:
+    def end(self, which: int) -> Homing:
         """One of them ends."""
         order = self.in_order()
         self._ending = self._order = (*order[:which], *order[which + 1 :])

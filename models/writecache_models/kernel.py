@@ -18,7 +18,7 @@ from writecache_models.actions import ENDS_COPIES, Action, ChoiceError, HangErro
 from writecache_models.copies import entangled, sweeps
 from writecache_models.core import Core
 from writecache_models.devices import Devices, OutOfRangeError
-from writecache_spec.effects import NotEnabled, Timer, Work
+from writecache_spec.effects import Copy, NotEnabled, Timer, Work
 from writecache_spec.events import (
     AutocommitTimer,
     CopyEnd,
@@ -163,13 +163,17 @@ class Kernel(Core):
 
     def _end_io(self) -> None:
         self._step(EndioTake())
-        self._step(EndioThread())
+        while self._live().endio_taken:
+            self._step(EndioThread())
 
     def _end_copy(self, which: int) -> None:
         copy = self._copies.end(which)
         failed = False
         try:
-            self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
+            if isinstance(copy, Copy):
+                self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
+            else:
+                self.devices.write_origin(self._live().config, copy)
         except OutOfRangeError:
             failed = True
         self._step(CopyEnd(copy.job, failed))

@@ -11,7 +11,14 @@ from writecache_models.devices import Devices, named_start_sectors
 from writecache_models.requests import Outcome, Requests
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct, start_sector_of
-from writecache_spec.effects import AwaitWorkQueue, Effect, FlushDevice, WriteMetadata
+from writecache_spec.effects import (
+    AwaitWorkQueue,
+    Effect,
+    FlushDevice,
+    StoreEntry,
+    StoreSuperblock,
+    WriteMetadata,
+)
 from writecache_spec.events import FlushMessageEnd, Message, Resume, Suspend, SuspendEnd
 from writecache_spec.profile import Profile
 from writecache_spec.state import Waiter
@@ -33,13 +40,17 @@ class Machine(Requests):
         copy.adopt(self)
         copy.start_sectors, copy._tag = self.start_sectors, self._tag
         copy.request, copy.write_errno = self.request, self.write_errno
+        copy._pattern_tag, copy._rest = self._pattern_tag, self._rest
         return copy
 
     def open(self, line: str) -> Outcome:
         """Construct and resume; on a device that is open: load, suspend, resume."""
         underlying = {
-            name: BlockDevice(ByteCount(len(data)))
-            for name, data in (("CACHE", self.devices.cache), ("ORIGIN", self.devices.origin))
+            "CACHE": BlockDevice(
+                ByteCount(len(self.devices.cache)),
+                is_persistent_memory=self.profile.environment.persistent_memory,
+            ),
+            "ORIGIN": BlockDevice(ByteCount(len(self.devices.origin))),
         }
         start_sector = start_sector_of(self.profile, line, underlying)
         superblock = None
@@ -67,6 +78,9 @@ class Machine(Requests):
             if isinstance(effect, WriteMetadata):
                 assert start_sector is not None
                 self.devices.write_metadata(start_sector, effect)
+            elif isinstance(effect, StoreSuperblock | StoreEntry):
+                assert start_sector is not None
+                self.devices.store(start_sector, effect)
             elif isinstance(effect, FlushDevice):
                 self.devices.flush(effect.device)
         self.devices.forget_metadata()

@@ -16,7 +16,7 @@ from writecache_models.kernel import Kernel
 from writecache_spec.effects import Remap
 from writecache_spec.events import Bio, Device, EndIo, Map, Op
 from writecache_spec.profile import Profile
-from writecache_spec.state import blocks_at
+from writecache_spec.state import blocks_at, flush_numbers
 from writecache_spec.units import Sector, sectors_of
 
 BIO_SECTORS = 2048
@@ -60,6 +60,8 @@ class Requests(Kernel):
         self.waiting_at_gap = False
         """Whether a search has still to say how the request goes on."""
         self._tag = 0
+        self._pattern_tag = 0
+        """Of the vectors' pattern, in the write that is being mapped."""
 
     def write(
         self, sector: int, n_sectors: int, tag: int, fua: bool = False, dsync: bool = False
@@ -123,11 +125,13 @@ class Requests(Kernel):
         if bio.op is Op.FLUSH:
             self.write_errno = self._flush()
             return
+        self._pattern_tag = request.tag
         self._step(Map(bio, self.now))
         if bio.tag in self._live().sleeping:
             if not self.pending():
                 raise HangError
-            self.request = request
+            assert self._rest is not None
+            self.request = request._replace(bio=self._rest)
             return
         done = self._submit_piece(bio, request.tag)
         self.write_errno = self._completed.pop(bio.tag, None)
@@ -141,15 +145,19 @@ class Requests(Kernel):
             self.request = request._replace(bio=Bio(Op.FLUSH))
 
     def _submit_piece(self, bio: Bio, tag: int) -> int:
-        """Map a write once, do what it asks; returns how many sectors were accepted."""
+        """Do what a write that was mapped asks; returns how many sectors were accepted."""
         if not self._remapped:
-            return 0
+            # Reported: with an error, or by persistent memory, which has taken it whole.
+            return bio.n_sectors
         remap = self._remapped.pop()
-        content = pattern(bio.sector, remap.n_sectors, tag)
+        content = pattern(remap.bio.sector, remap.n_sectors, tag)
         self.devices.write(remap.device, remap.sector, content, remap.bio.fua)
         self._end(remap)
         self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
-        return remap.n_sectors
+        return remap.bio.sector - bio.sector + remap.n_sectors
+
+    def _data(self, bio: Bio) -> bytes:
+        return pattern(bio.sector, bio.n_sectors, self._pattern_tag)
 
     def read(self, sector: int, n_sectors: int) -> Outcome:
         """One direct read."""
@@ -164,12 +172,17 @@ class Requests(Kernel):
             count = Sector(min(left, end - position))
             bio = Bio(Op.READ, Sector(position), count, tag=self._new_tag())
             self._map(bio)
+            accepted = bio.n_sectors
+            while self._remapped:
+                remap = self._remapped.pop()
+                self._loaded.append(self.devices.read(remap.device, remap.sector, remap.n_sectors))
+                self._end(remap)
+                accepted = Sector(remap.bio.sector - bio.sector + remap.n_sectors)
+            parts += self._loaded
+            self._loaded.clear()
             if errno := self._completed.pop(bio.tag, None):
                 return Outcome(errno)
-            remap = self._remapped.pop()
-            parts.append(self.devices.read(remap.device, remap.sector, remap.n_sectors))
-            self._end(remap)
-            position += remap.n_sectors
+            position += accepted
         self.settle()
         return Outcome(data=b"".join(parts))
 
@@ -183,7 +196,7 @@ class Requests(Kernel):
         """Send a flush as often as the target asks; the first error is the result."""
         errnos = [
             self._submit_whole(Bio(Op.FLUSH, flush_number=number, tag=self._new_tag()))
-            for number in self.profile.flush_numbers
+            for number in flush_numbers(self._live().config)
         ]
         return next(filter(None, errnos), None)
 

@@ -12,7 +12,9 @@ from writecache_spec.effects import (
     Complete,
     Copy,
     Effect,
+    Fence,
     FlushDevice,
+    LoadBlock,
     Log,
     NotEnabled,
     QueueWork,
@@ -21,7 +23,11 @@ from writecache_spec.effects import (
     Sleep,
     StartTimer,
     StopTimer,
+    StoreBlock,
+    StoreEntry,
+    StoreSuperblock,
     WriteMetadata,
+    WriteOrigin,
 )
 from writecache_spec.events import Bio, Device, Event
 from writecache_spec.events import Op as Asks
@@ -98,6 +104,10 @@ class Stage(ABC):
                 self._become(copies=(*world.copies, effect))
             case Log() | Sleep() | NotEnabled():
                 pass
+            case StoreSuperblock() | StoreEntry() | StoreBlock() | LoadBlock() | Fence():
+                raise NotImplementedError
+            case WriteOrigin():
+                raise NotImplementedError
             case _:
                 self._play_control(effect)
 
