@@ -5,12 +5,21 @@ they end pass after pass.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import accumulate
+from typing import Final, NamedTuple
 
 from writecache_spec.effects import Copy, WriteOrigin
 
 Homing = Copy | WriteOrigin
 """What brings blocks home to the origin; called a copy in both modes."""
+
+MOST_SWEPT: Final = 40
+"""Of more copies than this, sweeps are not looked at."""
+MOST_BEFORE: Final = 2
+"""Copies whose reads came before the sweep."""
+MOST_LEFT: Final = 2
+"""Writes that were not through."""
 
 
 def merged(copies: list[Homing], start: Callable[[Homing], int], any_request: bool) -> list[Homing]:
@@ -64,28 +73,46 @@ def entangled(copies: Sequence[Homing]) -> list[int]:
     return sorted(chain)
 
 
-def sweeps(copies: Sequence[Homing]) -> list[tuple[int, ...]]:
-    """Numbers of copies that may have ended when one fails, of those in their canonical order.
+class Sweep(NamedTuple):
+    """Which copies may have ended when one fails, that was submitted with them.
 
-    The device reads the first, goes on from the second upwards and begins again at the bottom.  As
-    many have been read as may be; of these all have been written, upwards, or all but the last one
-    or two.
+    The device reads upwards from wherever it is, and begins again at the bottom; the first one or
+    two may have come before all others.  What has been read is written, upwards, and of that the
+    last writes may not be through.
     """
-    if len(copies) < 2:
-        return []
-    from_second = place_on_cache(copies[1])
 
-    def place(number: int) -> tuple[bool, bool, int]:
-        sector = place_on_cache(copies[number])
-        return number > 0, sector < from_second, sector
+    n_before: int
+    start: int
+    """Of all of them in the order of what they read, where it begins."""
+    n_read: int
+    n_left: int
 
-    read = sorted(range(len(copies)), key=place)
-    found: dict[tuple[int, ...], None] = {}
-    for n_read in range(1, len(read) + 1):
-        written = sorted(read[:n_read], key=lambda number: copies[number].origin_sector)
-        for n_left in range(min(3, n_read)):
-            found[tuple(written[: n_read - n_left])] = None
-    return list(found)
+    @property
+    def n_copies(self) -> int:
+        """How many have ended, at most."""
+        return self.n_before + self.n_read - self.n_left
+
+    def numbers(self, copies: Sequence[Homing]) -> list[int]:
+        """Numbers of the copies that have ended."""
+        upwards = sorted(range(len(copies)), key=lambda number: place_on_cache(copies[number]))
+        read = (upwards * 2)[self.start : self.start + self.n_read]
+        read = list({*range(self.n_before), *read})
+        read.sort(key=lambda number: copies[number].origin_sector)
+        return read[: len(read) - self.n_left]
+
+
+@cache
+def sweeps(n_copies: int) -> tuple[Sweep, ...]:
+    """All that there can be, of so many copies."""
+    if not 1 < n_copies <= MOST_SWEPT:
+        return ()
+    return tuple(
+        Sweep(n_before, start, n_read, n_left)
+        for n_before in range(MOST_BEFORE + 1)
+        for start in range(n_copies)
+        for n_read in range(1, n_copies + 1)
+        for n_left in range(min(MOST_LEFT, n_read - 1) + 1)
+    )
 
 
 class Copies:

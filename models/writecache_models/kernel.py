@@ -13,6 +13,7 @@ place.
 """
 
 from collections.abc import Callable, Collection
+from functools import cache
 
 from writecache_models.actions import ENDS_COPIES, Action, ChoiceError, HangError, Kind, PanicError
 from writecache_models.copies import entangled, sweeps
@@ -76,7 +77,7 @@ class Kernel(Core):
             found.append(Action(Kind.ENDIO))
         found += [Action(Kind.COPY, which) for which in ways[1:]]
         sleeps = Waiter.WRITEBACK in wc.sleeping
-        found += [Action(Kind.SWEEP, number) for number in range(len(self._sweeps()))]
+        found += self._sweeps()
         if ways and (sleeps if running else self._queue):
             batches = self._copies.batches()
             found += [Action(Kind.COPIES, n_copies) for n_copies in batches]
@@ -96,14 +97,23 @@ class Kernel(Core):
             return list(range(len(copies)))
         return entangled(copies)
 
-    def _sweeps(self) -> list[tuple[int, ...]]:
-        """Numbers of copies that may all end before one that fails, if one does."""
+    def _sweeps(self) -> tuple[Action, ...]:
+        """The ways in which copies may all end before one that fails, if one does."""
         copies = self._copies.in_order()
         if not copies or not self._copies.fresh or self._copies.fits(copies[0]):
-            return []
-        numbers = [number for number, copy in enumerate(copies) if self._copies.fits(copy)]
-        fitting = [copies[number] for number in numbers]
-        return [tuple(numbers[one] for one in sweep) for sweep in sweeps(fitting)]
+            return ()
+        return _sweeps(sum(map(self._copies.fits, copies)))
+
+    def _end_sweep(self, which: int) -> None:
+        copies = self._copies.in_order()
+        fitting = [number for number, copy in enumerate(copies) if self._copies.fits(copy)]
+        sweep = sweeps(len(fitting))[which]
+        ended: list[int] = []
+        for one in sweep.numbers([copies[number] for number in fitting]):
+            number = fitting[one]
+            # Those that have ended are not counted any more.
+            self._end_copy(number - sum(other < number for other in ended))
+            ended.append(number)
 
     def run_one(self, held: Collection[Kind] = ()) -> bool:
         """Let one thing happen, canonically the first; False where nothing can."""
@@ -126,10 +136,7 @@ class Kernel(Core):
             case Kind.ENDIO:
                 self._end_io()
             case Kind.SWEEP:
-                sweep = self._sweeps()[action.which]
-                for at, number in enumerate(sweep):
-                    # Those that have ended are not counted any more.
-                    self._end_copy(number - sum(other < number for other in sweep[:at]))
+                self._end_sweep(action.which)
             case Kind.COPIES | Kind.SOME_COPIES:
                 for _ in range(action.which):
                     self._end_copy(0)
@@ -215,3 +222,9 @@ class Kernel(Core):
             self.settle()
         self.now = Jiffies(end)
         self.settle()
+
+
+@cache
+def _sweeps(n_copies: int) -> tuple[Action, ...]:
+    found = enumerate(sweeps(n_copies))
+    return tuple(Action(Kind.SWEEP, which, sweep.n_copies) for which, sweep in found)

@@ -20,6 +20,8 @@ from writecache_models.vectors import Observation, Op
 Played = tuple[tuple[int, ...], Machine, Observation]
 """Choices made, the machine after them, and what it shows."""
 
+AIMED_AT: Final = (Kind.SOME_COPIES, Kind.SWEEP)
+"""There are so many of these that of a write only some are looked at, or none."""
 AIM_FIRST_AT: Final = (0.5, 0.25)
 """Of all numbers of copies that may end, as a share: what is tried first, and then."""
 
@@ -82,7 +84,9 @@ class Recorded(NamedTuple):
             fork = machine.fork()
             states: list[int] = []
             fork.states = states
-            yield choices, fork, self.perform(fork, choices)
+            expected = self.perform(fork, choices)
+            yield choices, fork, expected
+            wanted = _more_free(expected, self.seen)
             for position in range(len(choices), len(fork.alternatives)):
                 if states[position] in visited:
                     # What is chosen from here on has been chosen from there.
@@ -90,11 +94,10 @@ class Recorded(NamedTuple):
                 visited.add(states[position])
                 canonical = (0,) * (position - len(choices))
                 for choice, way in enumerate(fork.alternatives[position][1:], 1):
+                    if way.kind is Kind.SWEEP and way.n_copies != wanted:
+                        continue
                     made += 1
-                    # In which order copies end that write one place, and how many end before one
-                    # that fails, matters most.
-                    likely = way.kind is Kind.SWEEP or (way.kind is Kind.COPY and way.which)
-                    dearer = cost + (1 if likely else 3)
+                    dearer = cost + _price_of_settling(way)
                     heappush(agenda, (dearer, made, (*choices, *canonical, choice)))
 
     def _write_schedules(self, machine: Machine, effort: int) -> Iterator[Played]:
@@ -117,7 +120,7 @@ class Recorded(NamedTuple):
             if too_many or state in visited or not still_possible(node.machine, self.seen):
                 continue
             visited.add(state)
-            choices = [one for one in enumerate(options) if one[1].kind is not Kind.SOME_COPIES]
+            choices = [one for one in enumerate(options) if one[1].kind not in AIMED_AT]
             for choice, trial, expected in self._aimed(node.machine, options):
                 choices.append((choice, options[choice]))
                 yield (*node.path, choice), trial, expected
@@ -164,6 +167,23 @@ def _free_blocks(seen: Observation) -> int | None:
     """How many blocks a status line says are free."""
     words = (seen.get("status") or "").split()
     return int(words[2]) if len(words) > 2 else None
+
+
+def _price_of_settling(way: Action) -> int:
+    """What it costs to settle otherwise.
+
+    Before a copy that fails any others may have ended; else the order matters most in which copies
+    end that write one place.
+    """
+    if way.kind is Kind.SWEEP:
+        return 0
+    return 1 if way.kind is Kind.COPY and way.which else 3
+
+
+def _more_free(expected: Observation, seen: Observation) -> int | None:
+    """How many more blocks were seen to be free than were expected."""
+    found, wanted = _free_blocks(expected), _free_blocks(seen)
+    return None if found is None or wanted is None else wanted - found
 
 
 def _children(node: _Node, choices: list[tuple[int, Action]], number: int) -> Iterator[_Node]:
