@@ -97,7 +97,7 @@ class Recorded(NamedTuple):
                     if way.kind is Kind.SWEEP and way.n_copies != wanted:
                         continue
                     made += 1
-                    dearer = cost + _price_of_settling(way)
+                    dearer = cost + _price_of_settling(way, bool(self.seen.get("hang")))
                     heappush(agenda, (dearer, made, (*choices, *canonical, choice)))
 
     def _write_schedules(self, machine: Machine, effort: int) -> Iterator[Played]:
@@ -169,14 +169,17 @@ def _free_blocks(seen: Observation) -> int | None:
     return int(words[2]) if len(words) > 2 else None
 
 
-def _price_of_settling(way: Action) -> int:
+def _price_of_settling(way: Action, hangs: bool) -> int:
     """What it costs to settle otherwise.
 
     Before a copy that fails any others may have ended; else the order matters most in which copies
-    end that write one place.
+    end that write one place.  Who waits for ever has gone to sleep after the error that would have
+    woken it: then copies have ended before the work queue went on.
     """
     if way.kind is Kind.SWEEP:
         return 0
+    if hangs:
+        return 1 if way in (Action(Kind.COPY), Action(Kind.ENDIO)) else 3
     return 1 if way.kind is Kind.COPY and way.which else 3
 
 

@@ -47,3 +47,9 @@ def test_any_number_of_copies_may_end_before_one_that_fails(
     monkeypatch.setattr(kernel, "_sweeps", lambda n_copies: ())
     monkeypatch.setattr(checker, "EFFORTS", (64,))
     assert judge(trace).divergence is not None
+
+
+def test_what_hangs_has_gone_to_sleep_after_the_error() -> None:
+    report = judge(searched("sid", "crafted-release-3-349"))
+    assert report.divergence is None
+    assert report.schedules < 200
