@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from writecache_models.cells import Cell, cells
 from writecache_models.walking import Bounds, Walker, Wrong, usual_ops
-from writecache_models.world import Setting
+from writecache_models.world import Setting, with_memory
 from writecache_spec.profile import Profile
 from writecache_spec.repairs import NO_REPAIRS, Repair
 from writecache_spec.units import ByteCount
@@ -25,6 +25,18 @@ OPTIONS: Final = (
     "2 autocommit_blocks 1",
     "2 writeback_jobs 1",
 )
+MEMORY_OPTIONS: Final = (
+    "0",
+    "1 nofua",
+    "4 high_watermark 100 low_watermark 100",
+    "4 high_watermark 0 low_watermark 0",
+    "2 autocommit_blocks 1",
+    "2 writeback_jobs 1",
+    "1 metadata_only",
+)
+"""Of persistent-memory mode."""
+MEMORY_SHARE: Final = 0.25
+"""Of the walks: those in persistent-memory mode, where crashes have more outcomes."""
 LONGEST: Final = 120
 """Events of a walk."""
 
@@ -88,6 +100,13 @@ def draw(profile: Profile, random: Random, repaired: bool) -> tuple[Repair | Non
         n_blocks * block_size // 512,
         block_size,
     )
+    if random.random() < MEMORY_SHARE:
+        setting = replace(
+            setting,
+            profile=with_memory(setting.profile, block_size),
+            options=random.choice(MEMORY_OPTIONS),
+            pmem_mode=True,
+        )
     bounds = Bounds(usual_ops(setting), random.randint(1, 3), random.choice((0, 0, 1, 2)))
     return missing, setting, bounds
 
@@ -116,4 +135,6 @@ def work(task: Task) -> Done:
 
 def as_found(find: Find, profile: Profile) -> Wrong | None:
     """What the profile itself, without any repair, comes to on the path of a find."""
+    if find.setting.pmem_mode:
+        profile = with_memory(profile, find.setting.block_size)
     return Walker(replace(find.setting, profile=profile), find.bounds).replay(find.wrong.path)

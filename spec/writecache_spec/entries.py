@@ -106,7 +106,7 @@ def allocate(wc: State, transcript: Transcript, sector: int, now: Jiffies) -> St
         current_free=successor[1] if successor else None,
         uncommitted_blocks=wrap32(wc.uncommitted_blocks + 1),
     )
-    if mends(wc, Repair.FAILED_WRITE_HOLDS_NOTHING):
+    if mends(wc, Repair.FAILED_WRITE_HOLDS_NOTHING) and not wc.config.pmem_mode:
         wc = wc._replace(unwritten=wc.unwritten | {index})
     verify_watermark(wc, transcript)
     if wc.config.pmem_mode:

@@ -22,7 +22,8 @@ from writecache_spec.entries import find_newest, free_entry
 from writecache_spec.events import Bio, BioPrivate, Device, EndIo, Map, Op
 from writecache_spec.map_pmem import read_pmem, write_pmem
 from writecache_spec.map_write import map_write
-from writecache_spec.state import State, cache_sector, entry_is_committed
+from writecache_spec.repairs import Repair
+from writecache_spec.state import State, cache_sector, entry_is_committed, mends
 from writecache_spec.transcript import Transcript, require, wait_for_reads, wait_for_writes
 from writecache_spec.units import Sector, bytes_of
 from writecache_spec.write_around import read_around, remap_origin
@@ -95,8 +96,9 @@ def _map_flush(wc: State, bio: Bio, transcript: Transcript) -> State:
     if not wc.config.pmem_mode:
         return wc._replace(flush_list=(*wc.flush_list, bio))
     wc = flush(wc, transcript)
-    if wc.cleaner or wc.config.metadata_only:
-        # Only then writes go past the cache.
+    goes_past = wc.cleaner or wc.config.metadata_only
+    if goes_past or mends(wc, Repair.FLUSH_REACHES_ORIGIN):
+        # Only then writes go past the cache; but they may have before a reload.
         return remap_origin(wc, bio, None, transcript)[0]
     transcript.tell(Complete(bio, None))
     return wc

@@ -11,7 +11,8 @@ A write goes into the cache unless the cache is being emptied:
   * where no block is free it waits, even if the sector is not cached: having stored some of its
     blocks, perhaps.  What is left is mapped again.
 
-At its end it is reported: with FUA, or when enough is uncommitted, the commit comes first.
+At its end it is reported: with FUA, or when enough is uncommitted, the commit comes first.  Not so
+where its end goes past the cache: that is a finding.
 
 Data and entry are stored, in any order, and no fence is needed before the commit: until then the
 entry's sequence count hides both from recovery.
@@ -23,7 +24,8 @@ from writecache_spec.commit import flush
 from writecache_spec.effects import Complete, LoadBlock, Remap, StartTimer, StoreBlock, Timer
 from writecache_spec.entries import allocate, find_newest
 from writecache_spec.events import Bio, BioPrivate
-from writecache_spec.state import State, entry_is_committed
+from writecache_spec.repairs import Repair
+from writecache_spec.state import State, entry_is_committed, mends
 from writecache_spec.transcript import Transcript
 from writecache_spec.units import BlockIndex, Jiffies, Sector
 from writecache_spec.write_around import read_around, sleep_for_free_block, write_around
@@ -70,6 +72,8 @@ def write_pmem(wc: State, request: Bio, now: Jiffies, transcript: Transcript) ->
             wc = wc._replace(stats=stats._replace(write_hits_uncommitted=hits))
         else:
             if index is None and (wc.cleaner or (wc.config.metadata_only and not bio.meta)):
+                if request.fua and bio != request and mends(wc, Repair.FUA_COMMITS_BEGINNING):
+                    wc = flush(wc, transcript)
                 return write_around(wc, bio, transcript)
             if index is not None:
                 hits = stats.write_hits_committed + 1

@@ -89,6 +89,7 @@ def _trace(finding: Finding) -> dict[str, Any]:
         }
     return {
         "options": by.options,
+        "pmem_mode": by.pmem_mode,
         "entries": by.n_entries,
         "origin_sectors": by.origin_sectors,
         "events": [list(event) for event in by.events],
