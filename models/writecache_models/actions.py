@@ -49,5 +49,5 @@ class Action(NamedTuple):
 
     kind: Kind
     which: int = 0
-    n_copies: int = 0
-    """Of a sweep: how many it ends, at most."""
+    n_blocks: int = 0
+    """Of a sweep: how many are home when it ends."""

@@ -4,10 +4,11 @@ The copies that one pass of writeback submits are queued together: the block lay
 they end pass after pass.
 """
 
+from bisect import insort
 from collections.abc import Callable, Sequence
-from functools import cache
-from itertools import accumulate
-from typing import Final, NamedTuple
+from functools import lru_cache, partial
+from itertools import accumulate, product
+from typing import Final
 
 from writecache_spec.effects import Copy, WriteOrigin
 
@@ -73,46 +74,32 @@ def entangled(copies: Sequence[Homing]) -> list[int]:
     return sorted(chain)
 
 
-class Sweep(NamedTuple):
-    """Which copies may have ended when one fails, that was submitted with them.
+@lru_cache(maxsize=64)
+def sweeps(copies: tuple[Homing, ...]) -> tuple[tuple[int, ...], ...]:
+    """Numbers of the copies that may have ended when one fails that was submitted with them.
 
     The device reads upwards from wherever it is, and begins again at the bottom; the first one or
     two may have come before all others.  What has been read is written, upwards, and of that the
     last writes may not be through.
     """
-
-    n_before: int
-    start: int
-    """Of all of them in the order of what they read, where it begins."""
-    n_read: int
-    n_left: int
-
-    @property
-    def n_copies(self) -> int:
-        """How many have ended, at most."""
-        return self.n_before + self.n_read - self.n_left
-
-    def numbers(self, copies: Sequence[Homing]) -> list[int]:
-        """Numbers of the copies that have ended."""
-        upwards = sorted(range(len(copies)), key=lambda number: place_on_cache(copies[number]))
-        read = (upwards * 2)[self.start : self.start + self.n_read]
-        read = list({*range(self.n_before), *read})
-        read.sort(key=lambda number: copies[number].origin_sector)
-        return read[: len(read) - self.n_left]
-
-
-@cache
-def sweeps(n_copies: int) -> tuple[Sweep, ...]:
-    """All that there can be, of so many copies."""
+    n_copies = len(copies)
     if not 1 < n_copies <= MOST_SWEPT:
         return ()
-    return tuple(
-        Sweep(n_before, start, n_read, n_left)
-        for n_before in range(MOST_BEFORE + 1)
-        for start in range(n_copies)
-        for n_read in range(1, n_copies + 1)
-        for n_left in range(min(MOST_LEFT, n_read - 1) + 1)
-    )
+    upwards = sorted(range(n_copies), key=lambda number: place_on_cache(copies[number]))
+    found: dict[tuple[int, ...], None] = {}
+    for n_before, start in product(range(MOST_BEFORE + 1), range(n_copies)):
+        ended: list[int] = []
+        place = partial(_place_on_origin, copies)
+        for number in (*range(n_before), *(upwards * 2)[start : start + n_copies]):
+            if number not in ended:
+                insort(ended, number, key=place)
+            for n_left in range(min(MOST_LEFT, len(ended) - 1) + 1):
+                found[tuple(ended[: len(ended) - n_left])] = None
+    return tuple(found)
+
+
+def _place_on_origin(copies: Sequence[Homing], number: int) -> int:
+    return copies[number].origin_sector
 
 
 class Copies:

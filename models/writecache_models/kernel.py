@@ -13,10 +13,10 @@ place.
 """
 
 from collections.abc import Callable, Collection
-from functools import cache
+from functools import lru_cache
 
 from writecache_models.actions import ENDS_COPIES, Action, ChoiceError, HangError, Kind, PanicError
-from writecache_models.copies import entangled, sweeps
+from writecache_models.copies import Homing, entangled, sweeps
 from writecache_models.core import Core
 from writecache_models.devices import Devices, OutOfRangeError
 from writecache_spec.effects import Copy, NotEnabled, Timer, Work
@@ -102,18 +102,15 @@ class Kernel(Core):
         copies = self._copies.in_order()
         if not copies or not self._copies.fresh or self._copies.fits(copies[0]):
             return ()
-        return _sweeps(sum(map(self._copies.fits, copies)))
+        return _sweeps(self._fitting())
+
+    def _fitting(self) -> tuple[Homing, ...]:
+        return tuple(filter(self._copies.fits, self._copies.in_order()))
 
     def _end_sweep(self, which: int) -> None:
-        copies = self._copies.in_order()
-        fitting = [number for number, copy in enumerate(copies) if self._copies.fits(copy)]
-        sweep = sweeps(len(fitting))[which]
-        ended: list[int] = []
-        for one in sweep.numbers([copies[number] for number in fitting]):
-            number = fitting[one]
-            # Those that have ended are not counted any more.
-            self._end_copy(number - sum(other < number for other in ended))
-            ended.append(number)
+        fitting = self._fitting()
+        for copy in [fitting[number] for number in sweeps(fitting)[which]]:
+            self._end_copy(self._copies.in_order().index(copy))
 
     def run_one(self, held: Collection[Kind] = ()) -> bool:
         """Let one thing happen, canonically the first; False where nothing can."""
@@ -224,7 +221,9 @@ class Kernel(Core):
         self.settle()
 
 
-@cache
-def _sweeps(n_copies: int) -> tuple[Action, ...]:
-    found = enumerate(sweeps(n_copies))
-    return tuple(Action(Kind.SWEEP, which, sweep.n_copies) for which, sweep in found)
+@lru_cache(maxsize=64)
+def _sweeps(copies: tuple[Homing, ...]) -> tuple[Action, ...]:
+    return tuple(
+        Action(Kind.SWEEP, which, sum(copies[number].job.n_blocks for number in sweep))
+        for which, sweep in enumerate(sweeps(copies))
+    )

@@ -94,7 +94,7 @@ class Recorded(NamedTuple):
                 visited.add(states[position])
                 canonical = (0,) * (position - len(choices))
                 for choice, way in enumerate(fork.alternatives[position][1:], 1):
-                    if way.kind is Kind.SWEEP and way.n_copies != wanted:
+                    if way.kind is Kind.SWEEP and way.n_blocks != wanted:
                         continue
                     made += 1
                     dearer = cost + _price_of_settling(way, bool(self.seen.get("hang")))

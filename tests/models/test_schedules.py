@@ -44,7 +44,7 @@ def test_any_number_of_copies_may_end_before_one_that_fails(
 ) -> None:
     trace = searched("bullseye", "crafted-release-3-349")
     assert judge(trace).divergence is None
-    monkeypatch.setattr(kernel, "_sweeps", lambda n_copies: ())
+    monkeypatch.setattr(kernel, "_sweeps", lambda copies: ())
     monkeypatch.setattr(checker, "EFFORTS", (64,))
     assert judge(trace).divergence is not None
 
