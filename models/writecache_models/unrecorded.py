@@ -18,6 +18,22 @@ NO_KERNEL: Final = {
 OF_REPAIRS: Final = ("mends(", "must_stop(", "wc.unwritten", "ALL_REPAIRS")
 """A line with one of these is where a repair leaves what the kernel does."""
 
+OF_MEMORY: Final = (
+    "pmem_mode", "isinstance(job, WriteJob)", "if not anywhere:", "if store:", "rebuilt.erased:",
+    "if entry is None:", "has_failed",
+)  # fmt: skip
+"""A line with one of these is where persistent-memory mode leaves SSD mode."""
+
+MEMORY_ALONE: Final[dict[str, tuple[str, ...]]] = {
+    "construct": ("_check_memory", "_store_empty_cache"),
+    "endio": ("_free_written_blocks",),
+    "events": ("n_blocks",),
+    "map_pmem": ("read_pmem", "_read_rest", "write_pmem", "_allocate", "_first_block",
+                 "_without_first_block"),
+    "writeback_submit": ("_submit_write",),
+}  # fmt: skip
+"""Functions of persistent-memory mode, by module: no kernel of the recorders has any."""
+
 _IO_ERROR: Final = "an I/O error: recorders inject none"
 _EXHAUSTIVE: Final = "there is no other case"
 _MISUSE: Final = "misuse of the function, which no kernel commits"
