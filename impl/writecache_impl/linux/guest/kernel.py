@@ -7,8 +7,10 @@ milliseconds.
 
 import ctypes
 import errno
+import glob
 import os
 import re
+import time
 from collections.abc import Iterable
 
 FINIT_MODULE = {"x86_64": 313, "i686": 350}
@@ -67,6 +69,18 @@ def load_modules(paths: Iterable[str]) -> None:
                 raise
         finally:
             os.close(fd)
+
+
+def device_numbers(pattern: str, seconds: float = 10.0) -> tuple[int, int]:
+    """Return (major, minor) of the device whose `dev` file in sysfs matches; it may come late."""
+    bound = time.monotonic() + seconds
+    while not (found := glob.glob(pattern)):
+        if time.monotonic() > bound:
+            raise FileNotFoundError(errno.ENOENT, "the kernel shows no device", pattern)
+        time.sleep(0.001)
+    with open(found[0]) as dev:
+        major, minor = dev.read().split(":")
+    return int(major), int(minor)
 
 
 def fix_io_priority() -> None:
