@@ -22,6 +22,8 @@ MEBIBYTE = 1 << 20
 PMEM_ALIGNMENT = 2 * MEBIBYTE
 PMEM_START = 256 * MEBIBYTE
 """Where persistent memory begins; the kernel has the memory below for itself."""
+TAIL_BYTES = 32 * MEBIBYTE
+"""Memory after it: the emulator puts the initramfs and its tables at the end."""
 MODULES = ("virtio_blk", "virtio_console", "nd_pmem", "nd_e820", "dm-mod", "dm-writecache")
 OPTIONAL_MODULES = ("dm-delay",)
 
@@ -37,7 +39,7 @@ class EmulatedMachine(Machine):
         size = -(-wanted // PMEM_ALIGNMENT) * PMEM_ALIGNMENT
         return {
             "origin": Place(file="origin", size=options.disk_bytes),
-            "cache": Place(file="memory", size=size, offset=PMEM_START),
+            "cache": Place(file="memory", size=size, offset=PMEM_START, tail=TAIL_BYTES),
             "barrier": Place(file="barrier", size=BARRIER_BYTES),
         }
 
@@ -70,7 +72,7 @@ class EmulatedMachine(Machine):
         """Return the emulator, its processor and memory."""
         place = self.private.places["cache"]
         memory = self.private.fast / place.file
-        size = place.offset + place.size
+        size = place.file_bytes
         return [
             str(root / PROGRAM),
             *(word for place in FIRMWARE for word in ("-L", str(root / place))),

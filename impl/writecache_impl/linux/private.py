@@ -61,11 +61,17 @@ class BootOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a disk's bytes are: a file beside the others, from a byte on."""
+    """Where a disk's bytes are: in a file, after `offset` bytes and before `tail` more."""
 
     file: str
     size: int
     offset: int = 0
+    tail: int = 0
+
+    @property
+    def file_bytes(self) -> int:
+        """The file's whole size."""
+        return self.offset + self.size + self.tail
 
 
 def _visible_directory() -> Path:
@@ -100,7 +106,7 @@ class Private:
         try:
             for name, place in places.items():
                 with (self.fast / place.file).open("w+b") as file:
-                    file.truncate(place.offset + place.size)
+                    file.truncate(place.file_bytes)
                     self.disks[name] = mmap.mmap(file.fileno(), place.size, offset=place.offset)
         except BaseException:
             self.close()

@@ -21,6 +21,7 @@ ALIASES = {"EOPNOTSUPP": "ENOTSUP", "EWOULDBLOCK": "EAGAIN", "EDEADLOCK": "EDEAD
 LOGGED_ERROR = re.compile(
     r"device-mapper: table: [0-9:]+: writecache: (?P<text>.*?)(?: \(-(?:E[A-Z0-9]+|[0-9]+)\))?$"
 )
+DEBIAN_BUILD = re.compile(r" Debian (?P<version>[0-9]+\.[0-9]+\.[0-9]+)-")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,6 +70,18 @@ def load_modules(paths: Iterable[str]) -> None:
                 raise
         finally:
             os.close(fd)
+
+
+def kernel_version(release: str, build: str) -> str:
+    """Return a kernel's version; Debian's ordinary releases carry only that of their interface.
+
+    >>> kernel_version("6.1.0-50-amd64", "#1 SMP Debian 6.1.176-1 (2026-07-02)")
+    '6.1.176'
+    >>> kernel_version("6.12.101", "#1 Mon Jun 2 2025"), kernel_version("6.1.0-rc1+", "#2 SMP")
+    ('6.12.101', '6.1.0-rc1+')
+    """
+    found = DEBIAN_BUILD.search(build)
+    return found["version"] if found else release
 
 
 def device_numbers(pattern: str, seconds: float = 10.0) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from .disks import Disk
 from .kernel import (
     device_numbers,
     fix_io_priority,
+    kernel_version,
     load_modules,
     mount,
     power_off,
@@ -86,7 +87,9 @@ class Guest:
 
     def hello(self) -> Step:
         """Say who answers."""
-        return {"kernel": os.uname().release, "target": self.version, "delays": self.delays}
+        system = os.uname()
+        kernel = kernel_version(system.release, system.version)
+        return {"kernel": kernel, "target": self.version, "delays": self.delays}
 
     def play(self, ops: list[list[Any]], lockstep: bool) -> None:
         """Play operations; in lockstep the host looks at the disks after each of them."""
