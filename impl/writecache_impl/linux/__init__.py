@@ -2,6 +2,7 @@
 
 from .boot import Machine
 from .content import content_hash
+from .emulator import EmulatedMachine
 from .errors import UNUSABLE, HarnessError, KernelDied, KernelHung, KernelUnavailable, one_line
 from .fetch import fetch
 from .machines import start
@@ -14,6 +15,7 @@ __all__ = [
     "SUITES",
     "UNUSABLE",
     "BootOptions",
+    "EmulatedMachine",
     "HarnessError",
     "KernelDied",
     "KernelHung",
