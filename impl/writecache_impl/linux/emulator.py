@@ -25,6 +25,8 @@ PMEM_START = 256 * MEBIBYTE
 TAIL_BYTES = 32 * MEBIBYTE
 """Memory after it: the emulator puts the initramfs and its tables at the end."""
 MODULES = ("virtio_blk", "virtio_console", "nd_pmem", "nd_e820", "dm-mod", "dm-writecache")
+PARAMETERS = {"virtio_blk.ko": "queue_depth=1"}
+"""One request at a time: their ends come in the order of their beginnings, run after run."""
 OPTIONAL_MODULES = ("dm-delay",)
 
 
@@ -52,7 +54,7 @@ class EmulatedMachine(Machine):
             "line": "/sys/class/virtio-ports/vport*/dev",
             "exchange_mount": [initramfs.EXCHANGE_TAG, "9p", initramfs.MOUNT_DATA],
         }
-        init = self.private.guest_files(self.image.modules(wanted), devices)
+        init = self.private.guest_files(self.image.modules(wanted), devices, PARAMETERS)
         first = self.private.work / "initramfs"
         modules = self.image.modules(initramfs.MODULES)
         first.write_bytes(initramfs.initramfs(root / BUSYBOX, modules))

@@ -112,8 +112,16 @@ class Private:
             self.close()
             raise
 
-    def guest_files(self, modules: Iterable[Path], devices: Mapping[str, Any]) -> Path:
-        """Write what the guest finds, told where its devices are; return the init script."""
+    def guest_files(
+        self,
+        modules: Iterable[Path],
+        devices: Mapping[str, Any],
+        parameters: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Write what the guest finds, told where its devices are; return the init script.
+
+        `parameters` are those of modules, by the file's name.
+        """
         nodes = self.work / "nodes"
         nodes.mkdir()
         self.exchange.mkdir()
@@ -123,7 +131,9 @@ class Private:
                 {
                     "nodes": str(nodes),
                     "exchange": str(self.exchange),
-                    "modules": [str(path) for path in modules],
+                    "modules": [
+                        (str(path), (parameters or {}).get(path.name, "")) for path in modules
+                    ],
                     **devices,
                     "settle_s": self.options.settle_s,
                     "exclusive": self.options.exclusive,

@@ -59,12 +59,12 @@ def mount(source: str, target: str, kind: str, data: str | None = None) -> None:
     _checked(libc.mount(source.encode(), target.encode(), kind.encode(), 0, text))
 
 
-def load_modules(paths: Iterable[str]) -> None:
-    """Insert modules in this order; one that is there already is fine."""
-    for path in paths:
+def load_modules(modules: Iterable[tuple[str, str]]) -> None:
+    """Insert modules (path, parameters) in this order; one that is there already is fine."""
+    for path, parameters in modules:
         fd = os.open(path, os.O_RDONLY)
         try:
-            _checked(libc.syscall(FINIT_MODULE[os.uname().machine], fd, b"", 0))
+            _checked(libc.syscall(FINIT_MODULE[os.uname().machine], fd, parameters.encode(), 0))
         except OSError as error:
             if error.errno != errno.EEXIST:
                 raise
