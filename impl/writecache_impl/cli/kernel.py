@@ -1,4 +1,4 @@
-"""``writecache kernel``: fetch, list and run real Linux kernels in user mode."""
+"""``writecache kernel``: fetch, list and run real Linux kernels in user mode, or emulated."""
 
 import shutil
 import sys
@@ -27,7 +27,7 @@ MEBIBYTES = click.IntRange(1, 1 << 20)
 
 @click.group()
 def kernel() -> None:
-    """Real Linux kernels, run in user mode without root or a virtual machine."""
+    """Real Linux kernels, run in user mode or emulated, without root or hardware for it."""
 
 
 @kernel.command("fetch")
@@ -35,7 +35,7 @@ def kernel() -> None:
 @click.option("--again", is_flag=True, help="Ask for a newer one even if one is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def fetch_command(suites: tuple[str, ...], again: bool, as_json: bool) -> int:
-    """Fetch the user-mode kernels of SUITES (default: all) into the user's cache directory.
+    """Fetch the kernels of SUITES (default: all) into the user's cache directory.
 
     Exit code 3 if one cannot be had.  The JSON array's objects: `suite`, and `kernel` and `target`
     or `problem`.

@@ -112,7 +112,7 @@ def _emulated(suite: Suite, work: Path, final: Path) -> KernelImage:
         name=suite.name,
         path=kernel,
         modules_dir=modules,
-        release=final.name.partition("-")[0],
+        release=f"{final.name.partition('-')[0]}-{modules.name.rpartition('-')[2]}",
         package=final.name,
         emulator=root,
     )

@@ -49,7 +49,7 @@ class BootOptions:
     entry: str = "serve"
     """Module of the guest package whose `main` is run."""
 
-    def with_disks_of(self, origin_bytes: int, cache_bytes: int) -> Self:
+    def with_disks_of(self, cache_bytes: int, origin_bytes: int) -> Self:
         """Return options whose disks hold at least so much."""
         while self.disk_bytes < origin_bytes:
             self = replace(self, disk_bytes=2 * self.disk_bytes)

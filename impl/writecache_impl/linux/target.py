@@ -3,10 +3,10 @@
 One boot serves many traces. The guest plays, settles and describes; the host, which sees the disks'
 files at once, hashes them while the guest waits. Without hashes a batch goes through unattended.
 
-What limits it: a system call in the guest is two switches between host processes, 10 to 20
-microseconds. A step is the operation (some 100 microseconds), two looks (150), a line to the host
-(60), and with hashes its answer and SHA-256 from the first 64 KiB that changed (400): about 2500
-steps a second without hashes, 1100 with those of 1.25 MiB.
+What limits it in user mode: a system call is two switches between host processes, 10 to 20
+microseconds. A step is the operation (some 100), two looks (150), a line to the host (60), and with
+hashes its answer and SHA-256 from the first 64 KiB that changed (400): about 2500 steps a second
+without hashes, 1100 with those of 1.25 MiB. An emulated machine plays 200.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,9 +74,9 @@ class LinuxTarget:
             self._machine.close()
             self._machine = None
 
-    def machine(self, disk_bytes: int = 0, cache_bytes: int = 0) -> Machine:
+    def machine(self, cache_bytes: int = 0, origin_bytes: int = 0) -> Machine:
         """Return the running kernel, booting one if none runs or its disks are too small."""
-        options = self.options.with_disks_of(disk_bytes, cache_bytes)
+        options = self.options.with_disks_of(cache_bytes, origin_bytes)
         if options != self.options:
             self.close()
         if self._machine is None:
@@ -121,13 +121,12 @@ class LinuxTarget:
         ValueError for a header that cannot be played.
         """
         parsed = TraceHeader.parse(header)
-        needed = (parsed.origin_sectors * SECTOR_BYTES, parsed.cache_sectors * SECTOR_BYTES)
+        sectors = parsed.cache_sectors, parsed.origin_sectors
         for last_attempt in (False, True):
-            machine = self.machine(*needed)
+            machine = self.machine(*(n * SECTOR_BYTES for n in sectors))
             if parsed.origin_delay and not self._hello["delays"]:
                 raise KernelUnavailable("this kernel has no target delay (dm-delay)")
-            sizes = parsed.cache_sectors, parsed.origin_sectors
-            machine.send(["reset", parsed.table, *sizes, parsed.origin_delay])
+            machine.send(["reset", parsed.table, *sectors, parsed.origin_delay])
             try:
                 machine.receive(RESET_SECONDS)
                 break

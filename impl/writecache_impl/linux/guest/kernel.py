@@ -73,15 +73,18 @@ def load_modules(modules: Iterable[tuple[str, str]]) -> None:
 
 
 def kernel_version(release: str, build: str) -> str:
-    """Return a kernel's version; Debian's ordinary releases carry only that of their interface.
+    """Return a kernel's version and flavour; Debian's ordinary releases do not say the version.
+
+    Their releases carry only that of the kernel's interface. The flavour stays: an ordinary kernel
+    and a user-mode one of the same version are not built alike.
 
     >>> kernel_version("6.1.0-50-amd64", "#1 SMP Debian 6.1.176-1 (2026-07-02)")
-    '6.1.176'
+    '6.1.176-amd64'
     >>> kernel_version("6.12.101", "#1 Mon Jun 2 2025"), kernel_version("6.1.0-rc1+", "#2 SMP")
     ('6.12.101', '6.1.0-rc1+')
     """
     found = DEBIAN_BUILD.search(build)
-    return found["version"] if found else release
+    return f"{found['version']}-{release.rpartition('-')[2]}" if found else release
 
 
 def device_numbers(pattern: str, seconds: float = 10.0) -> tuple[int, int]:
