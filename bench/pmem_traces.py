@@ -115,7 +115,7 @@ def _options() -> Iterator[Trace]:
                 ("p", "ORIGIN CACHE", "4096 1"),
                 ("P", "ORIGIN CACHE", "4096 0"),
             ),
-            *(("p", "CACHE CACHE", "4096 0"), ("s", "ORIGIN CACHE", "4096 1 fua")),
+            ("s", "ORIGIN CACHE", "4096 1 fua"),
             *(("p", "NOSUCH CACHE", "4096 0"), ("p", "ORIGIN NOSUCH", "4096 0")),
             *(("s", "ORIGIN CACHE", "4096 1 nofua"), ("s", "ORIGIN CACHE", "4096 0")),
             *(("p", "ORIGIN CACHE", "512 0"), ("p", "ORIGIN CACHE", "4096 0")),
@@ -124,8 +124,6 @@ def _options() -> Iterator[Trace]:
     with_io = [each for op in refused for each in (op, ["write", 0, 8, 1], ["flush"])]
     yield trace("refused", refused)
     yield trace("refused-in-place", [["open"], *with_io])
-    yield trace("no-pmem", [["open", "p ORIGIN ORIGIN 4096 0"]])
-    yield trace("no-pmem-in-place", [["open"], ["open", "p CACHE ORIGIN 4096 0"]])
     for start in (1, 2, 7, 8, 9, 16, 119, 120, 127, 128, 1 << 40):
         ops = [["open"], *some, ["read", 0, 32], ["suspend"], ["resume"], ["open"], ["read", 0, 32]]
         yield trace(f"start-{start}", ops, table(f"start_sector {start}"))

@@ -7,6 +7,7 @@ from writecache_models.symbolic import Disk
 from writecache_models.world import Client, Piece
 from writecache_spec.events import Bio, BioPrivate, Device, EndIo, Map
 from writecache_spec.events import Op as Asks
+from writecache_spec.remainder import remainder
 from writecache_spec.state import blocks_at, flush_numbers
 from writecache_spec.units import Sector
 
@@ -67,16 +68,17 @@ class Clients(Stage):
             assert self._rest is not None
             self._put(client._replace(rest=(self._rest, *client.rest[1:])))
             return
-        accepted = bio.n_sectors
-        if len(self.world.pieces) > n_pieces:
-            piece = self.world.pieces[-1]
-            accepted = Sector(piece.bio.sector - bio.sector + piece.n_sectors)
-        if accepted < bio.n_sectors:
-            client = self._client(tag)
-            left = bio._replace(
-                sector=Sector(bio.sector + accepted), n_sectors=Sector(bio.n_sectors - accepted)
-            )
-            self._put(client._replace(rest=(left, *client.rest)))
+        if len(self.world.pieces) == n_pieces:
+            return
+        piece = self.world.pieces[-1]
+        left = remainder(self.setting.profile, bio, piece.bio, piece.n_sectors)
+        if left is None:
+            return
+        client = self._client(tag)
+        self._put(client._replace(rest=(left, *client.rest)))
+        if left.op is Asks.READ and left.sector + left.n_sectors < bio.sector + bio.n_sectors:
+            # The end of the buffer is what it was before.
+            self.violations.append("what is read is not the last that was written")
 
     def _end_io(self, number: int, failed: bool) -> None:
         """A disk has done a piece, or failed to."""

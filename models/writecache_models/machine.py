@@ -7,12 +7,14 @@ time, then everything that is left to do, until it is settled.
 
 from collections.abc import Sequence
 
+from writecache_models.actions import PanicError
 from writecache_models.devices import Devices, named_start_sectors
 from writecache_models.requests import Outcome, Requests
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct, start_sector_of
 from writecache_spec.effects import (
     AwaitWorkQueue,
+    Broken,
     Effect,
     FlushDevice,
     StoreEntry,
@@ -48,7 +50,9 @@ class Machine(Requests):
         underlying = {
             "CACHE": BlockDevice(
                 ByteCount(len(self.devices.cache)),
-                is_persistent_memory=self.profile.environment.persistent_memory,
+                # A piece of it that is cut inside a page is none.
+                is_persistent_memory=self.profile.environment.persistent_memory
+                and len(self.devices.cache) % self.profile.environment.page_size == 0,
             ),
             "ORIGIN": BlockDevice(ByteCount(len(self.devices.origin))),
         }
@@ -59,6 +63,8 @@ class Machine(Requests):
             superblock = self.devices.superblock(start_sector)
         construction = construct(self.profile, line, underlying, superblock)
         self._play_construction(construction.effects, start_sector)
+        if isinstance(construction.result, Broken):
+            raise PanicError(construction.result.reason)
         if isinstance(construction.result, Refusal):
             return Outcome(*construction.result)
         if self.wc is not None and not self.wc.suspended:

@@ -16,8 +16,9 @@ from writecache_models.kernel import Kernel
 from writecache_spec.effects import Remap
 from writecache_spec.events import Bio, Device, EndIo, Map, Op
 from writecache_spec.profile import Profile
+from writecache_spec.remainder import remainder
 from writecache_spec.state import blocks_at, flush_numbers
-from writecache_spec.units import Sector, sectors_of
+from writecache_spec.units import Sector, bytes_of, sectors_of
 
 BIO_SECTORS = 2048
 """The largest request that reaches the target whole: 256 pages."""
@@ -41,6 +42,8 @@ class _Write(NamedTuple):
 
     bio: Bio
     """What is left of the request that is being mapped."""
+    bio_end: Sector
+    """Where that request ends."""
     end: Sector
     """Where the whole write ends; larger ones are several requests."""
     tag: int
@@ -103,7 +106,8 @@ class Requests(Kernel):
         if self.write_errno is None:
             count = Sector(min(n_sectors, BIO_SECTORS))
             bio = Bio(Op.WRITE, Sector(sector), count, fua, tag=self._new_tag())
-            self.request = _Write(bio, Sector(sector + n_sectors), tag, dsync)
+            bio_end = Sector(sector + count)
+            self.request = _Write(bio, bio_end, Sector(sector + n_sectors), tag, dsync)
 
     def options(self) -> list[Action]:
         """What may happen at a gap in a write, or after it, the canonical way first."""
@@ -133,28 +137,30 @@ class Requests(Kernel):
             assert self._rest is not None
             self.request = request._replace(bio=self._rest)
             return
-        done = self._submit_piece(bio, request.tag)
+        rest = self._submit_piece(bio, request.tag)
         self.write_errno = self._completed.pop(bio.tag, None)
         if self.write_errno:
             return
-        sector = Sector(bio.sector + done)
-        rest = Sector(bio.n_sectors - done or min(BIO_SECTORS, request.end - sector))
-        if sector < request.end:
-            self.request = request._replace(bio=bio._replace(sector=sector, n_sectors=rest))
+        if rest is None and request.bio_end < request.end:
+            count = Sector(min(BIO_SECTORS, request.end - request.bio_end))
+            rest = bio._replace(sector=request.bio_end, n_sectors=count)
+            request = request._replace(bio_end=Sector(rest.sector + count))
+        if rest is not None:
+            self.request = request._replace(bio=rest)
         elif request.dsync:
             self.request = request._replace(bio=Bio(Op.FLUSH))
 
-    def _submit_piece(self, bio: Bio, tag: int) -> int:
-        """Do what a write that was mapped asks; returns how many sectors were accepted."""
+    def _submit_piece(self, bio: Bio, tag: int) -> Bio | None:
+        """Do what a write that was mapped asks; returns what is left of it."""
         if not self._remapped:
             # Reported: with an error, or by persistent memory, which has taken it whole.
-            return bio.n_sectors
+            return None
         remap = self._remapped.pop()
         content = pattern(remap.bio.sector, remap.n_sectors, tag)
         self.devices.write(remap.device, remap.sector, content, remap.bio.fua)
         self._end(remap)
         self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
-        return remap.bio.sector - bio.sector + remap.n_sectors
+        return remainder(self.profile, bio, remap.bio, remap.n_sectors)
 
     def _data(self, bio: Bio) -> bytes:
         return pattern(bio.sector, bio.n_sectors, self._pattern_tag)
@@ -164,27 +170,32 @@ class Requests(Kernel):
         refusal = self._refuse_misaligned(sector, n_sectors)
         if refusal.errno:
             return refusal
-        parts: list[bytes] = []
-        position, end = sector, sector + n_sectors
-        while position < end:
-            # A request of its own begins at every multiple of the largest one.
-            left = BIO_SECTORS - (position - sector) % BIO_SECTORS
-            count = Sector(min(left, end - position))
-            bio = Bio(Op.READ, Sector(position), count, tag=self._new_tag())
-            self._map(bio)
-            accepted = bio.n_sectors
-            while self._remapped:
-                remap = self._remapped.pop()
-                self._loaded.append(self.devices.read(remap.device, remap.sector, remap.n_sectors))
-                self._end(remap)
-                accepted = Sector(remap.bio.sector - bio.sector + remap.n_sectors)
-            parts += self._loaded
-            self._loaded.clear()
-            if errno := self._completed.pop(bio.tag, None):
-                return Outcome(errno)
-            position += accepted
+        buffer = bytearray(bytes_of(n_sectors))
+        for first in range(sector, sector + n_sectors, BIO_SECTORS):
+            count = Sector(min(BIO_SECTORS, sector + n_sectors - first))
+            bio: Bio | None = Bio(Op.READ, Sector(first), count, tag=self._new_tag())
+            while bio is not None:
+                place = bytes_of(bio.sector - sector)
+                content, rest, errno = self._read_piece(bio)
+                if errno:
+                    return Outcome(errno)
+                buffer[place : place + len(content)] = content
+                bio = rest
         self.settle()
-        return Outcome(data=b"".join(parts))
+        return Outcome(data=bytes(buffer))
+
+    def _read_piece(self, bio: Bio) -> tuple[bytes, Bio | None, str | None]:
+        """Map a read once; what it yields, what is left of it, and its error."""
+        self._map(bio)
+        rest = None
+        if self._remapped:
+            remap = self._remapped.pop()
+            self._loaded.append(self.devices.read(remap.device, remap.sector, remap.n_sectors))
+            self._end(remap)
+            rest = remainder(self.profile, bio, remap.bio, remap.n_sectors)
+        content = b"".join(self._loaded)
+        self._loaded.clear()
+        return content, rest, self._completed.pop(bio.tag, None)
 
     def flush(self) -> Outcome:
         """One fsync."""

@@ -16,7 +16,7 @@ from writecache_models.world import Control, Setting, World, bytes_of_origin, vi
 from writecache_spec import events as happens
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct
-from writecache_spec.effects import Timer, Work, WriteOrigin
+from writecache_spec.effects import Broken, Timer, Work, WriteOrigin
 from writecache_spec.state import State
 from writecache_spec.units import Jiffies, Sector
 
@@ -206,6 +206,8 @@ class _Turn(Clients):
         )
         for effect in made.effects:
             self._play(effect)
+        if isinstance(made.result, Broken):
+            raise DeathError(made.result.reason.name)
         if isinstance(made.result, Refusal):
             self.violations.append(f"activation fails: {made.result.message}")
             return None

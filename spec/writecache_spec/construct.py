@@ -29,7 +29,7 @@ from writecache_spec.arguments import (
     watermarks,
 )
 from writecache_spec.commit import commit_flushed, mark_all_dirty
-from writecache_spec.effects import Effect, StoreEntry, StoreSuperblock
+from writecache_spec.effects import Broken, Effect, Reason, StoreEntry, StoreSuperblock
 from writecache_spec.events import NONE_FAIL
 from writecache_spec.layout import (
     MAGIC,
@@ -72,7 +72,7 @@ ASYNCHRONOUS_MEMORY: Final = Refusal(
 class Construction(NamedTuple):
     """What became of a table line."""
 
-    result: State | Refusal
+    result: State | Refusal | Broken
     effects: tuple[Effect, ...] = ()
     """What a format wrote, even where a refusal followed."""
 
@@ -94,10 +94,11 @@ def construct(
         return Construction(arguments)
     start_sector = arguments.start_sector or Sector(0)
     device_size = ByteCount(devices[arguments.cache].size - bytes_of(start_sector))
-    if arguments.pmem_mode:
-        refusal = _check_memory(devices[arguments.cache], profile)
-    else:
-        refusal = _check_ssd(arguments, device_size)
+    refusal: Refusal | Broken | None = (
+        _check_memory(devices[arguments.cache], profile)
+        if arguments.pmem_mode
+        else _check_ssd(arguments, device_size)
+    )
     if refusal is None and superblock is None:
         refusal = NO_MEMORY_SUPERBLOCK if arguments.pmem_mode else NO_SUPERBLOCK
     if refusal is not None:
@@ -140,10 +141,12 @@ def _check_ssd(arguments: Arguments, device_size: ByteCount) -> Refusal | None:
     return None
 
 
-def _check_memory(device: BlockDevice, profile: Profile) -> Refusal | None:
+def _check_memory(device: BlockDevice, profile: Profile) -> Refusal | Broken | None:
     """Whether the device is memory that the processor can use (`persistent_memory_claim`)."""
     page_size = profile.environment.page_size
-    if not device.is_persistent_memory or not device.is_synchronous:
+    if not device.is_persistent_memory:
+        return Broken(Reason.NOT_PERSISTENT_MEMORY)
+    if not device.is_synchronous:
         return ASYNCHRONOUS_MEMORY
     if device.size < page_size or bytes_of(device.first_sector) % page_size:
         return Refusal("EINVAL", "Unable to map persistent memory for cache")

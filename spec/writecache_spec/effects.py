@@ -42,6 +42,7 @@ class Reason(Enum):
     EMPTY_TREE = "writecache_writeback takes the first entry of an empty tree"
     FREED_ENTRY = "writecache_writeback goes on with an entry that its own commit has freed"
     END_OF_BLOCK_NOT_IN_PROGRESS = "BUG_ON(!e->write_in_progress) in __writecache_endio_ssd, _pmem"
+    NOT_PERSISTENT_MEMORY = "dax_synchronous() of a device that has no DAX, in writecache_ctr"
     RUN_NOT_CONTIGUOUS = "BUG_ON(f != e + 1) in __writecache_writeback_ssd"
 
 

@@ -15,6 +15,7 @@ class Repair(Enum):
     FORMAT_VERSION = "a format writes the version together with the magic, last"
     FUA_COMMITS = "a FUA write of the cache is committed before it is reported"
     FUA_COMMITS_BEGINNING = "a FUA write that goes on past the cache commits what it has stored"
+    REMAINDER_IS_THE_END = "what is mapped next of a request is what nobody has taken yet"
     ONE_ENTRY_A_COMMIT = "of two entries of a sector that a commit would carry, the older is freed"
     OVERWRITE_NEWEST = "an overwrite goes on over a neighbour only if that is its sector's newest"
     RUN_OVER_DUPLICATES = "a run of writeback goes on behind its own last block only"

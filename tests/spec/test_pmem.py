@@ -15,11 +15,13 @@ from builders import (
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import Construction, construct
 from writecache_spec.effects import (
+    Broken,
     Complete,
     Effect,
     Fence,
     FlushDevice,
     LoadBlock,
+    Reason,
     Remap,
     Sleep,
     StopTimer,
@@ -118,7 +120,6 @@ def test_format_stores_the_magic_last_and_between_two_fences() -> None:
 @pytest.mark.parametrize(
     ("options", "device", "refusal"),
     [
-        ("", {"is_persistent_memory": False}, ("ENOTSUP", "Asynchronous persistent memory")),
         ("", {"is_synchronous": False}, ("ENOTSUP", "Asynchronous persistent memory")),
         ("", {"first_sector": 0.5}, ("EINVAL", "Unable to map persistent memory for cache")),
         ("", {"size": 511}, ("EINVAL", "Unable to map persistent memory for cache")),
@@ -132,6 +133,12 @@ def test_memory_that_cannot_be_used_is_refused(
     result = constructed(options, **device).result
     assert isinstance(result, Refusal)
     assert (result.errno, result.message[: len(refusal[1])]) == refusal
+
+
+def test_a_device_without_dax_kills_the_kernel() -> None:
+    assert constructed("", is_persistent_memory=False).result == Broken(
+        Reason.NOT_PERSISTENT_MEMORY
+    )
 
 
 def test_a_superblock_that_cannot_be_read_is_refused() -> None:
