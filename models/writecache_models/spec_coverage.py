@@ -5,10 +5,9 @@ must begin before the specification is imported.  What no recorder can reach is 
 reason, in `unrecorded`; an entry there that is reached after all, or describes no line, is *stale*.
 """
 
-import ast
 import json
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from importlib.util import find_spec
 from io import StringIO
@@ -48,14 +47,11 @@ def main(files: list[Path]) -> None:
 
 def summarize(files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What coverage.py reports of each file, as what counts by module."""
-    from writecache_models.unrecorded import MEMORY_ALONE, NO_KERNEL, UNRECORDED
+    from writecache_models.unrecorded import NO_KERNEL, UNRECORDED
 
     return {
         Path(name).stem: _summary(
-            one,
-            Path(name).read_text(),
-            UNRECORDED.get(Path(name).stem, {}),
-            MEMORY_ALONE.get(Path(name).stem, ()),
+            one, Path(name).read_text().splitlines(), UNRECORDED.get(Path(name).stem, {})
         )
         for name, one in files.items()
         if Path(name).stem not in NO_KERNEL
@@ -63,12 +59,10 @@ def summarize(files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _summary(
-    one: Mapping[str, Any], source: str, unrecorded: Mapping[str, str], memory: Collection[str]
+    one: Mapping[str, Any], lines: list[str], unrecorded: Mapping[str, str]
 ) -> dict[str, Any]:
     """One module: branches, and lines, count alike, each once."""
-    from writecache_models.unrecorded import OF_MEMORY, OF_REPAIRS
-
-    lines, in_memory = source.splitlines(), _lines_of(source, memory)
+    from writecache_models.unrecorded import OF_REPAIRS
 
     def text(number: int) -> str:
         return lines[number - 1].strip() if number > 0 else "exit"
@@ -81,28 +75,12 @@ def _summary(
         for place, (begin, _) in found.items()
         if any(mark in text(begin) for mark in OF_REPAIRS)
     }
-    excused |= {
-        place: "persistent-memory mode: no kernel of the recorders has any"
-        for place, (begin, _) in found.items()
-        if begin in in_memory or any(mark in text(begin) for mark in OF_MEMORY)
-    }
     counted = ("executed_branches", "missing_branches", "executed_lines", "missing_lines")
     return {
         "branches": sum(len(one[key]) for key in counted),
         "missed": [f"{place}: {name}" for place, name in named.items() if place not in excused],
         "unrecorded": [f"{place}: {named[place]}: {reason}" for place, reason in excused.items()],
         "stale": [name for name in unrecorded if name not in named.values()],
-    }
-
-
-def _lines_of(source: str, functions: Collection[str]) -> set[int]:
-    """The lines of some of a module's functions."""
-    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
-    return {
-        line
-        for node in nodes
-        if node.name in functions
-        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
 
 
