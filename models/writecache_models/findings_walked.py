@@ -154,5 +154,24 @@ WALKED: Final = (
         ),
         not_live="needs persistent memory under an origin that takes FUA",
     ),
+    Finding(
+        "remainder-begins-too-early",
+        "A read over cached and uncached sectors of persistent memory leaves its end unread",
+        Symptom.CORRUPTION,
+        "device-mapper counts only what was passed on, not what was copied before",
+        Repair.REMAINDER_IS_THE_END,
+        Path(
+            "4 high_watermark 100 low_watermark 100",
+            3,
+            3,
+            events_of(
+                "open; begin write 0 1; map 0; begin write 2 1; map 1; begin read 0 3; map 2"
+            ),
+            pmem_mode=True,
+        ),
+        profile="1.6.0-6.1-amd64",
+        kernels="6.1",
+        not_live="recorded in the vectors of bookworm-pmem; not yet a command of its own",
+    ),
 )
 """All of them."""

@@ -32,3 +32,5 @@ class Repair(Enum):
 
 ALL_REPAIRS: Final = frozenset(Repair)
 NO_REPAIRS: Final = frozenset[Repair]()
+OF_MEMORY: Final = frozenset({Repair.FUA_COMMITS_BEGINNING, Repair.REMAINDER_IS_THE_END})
+"""Those that act in persistent-memory mode only."""
