@@ -1,4 +1,4 @@
-"""What can happen in the background of a kernel, and how it can end badly."""
+"""What can happen in a kernel's background, how it can end badly, what an operation returns."""
 
 from enum import Enum
 from typing import Final, NamedTuple
@@ -51,3 +51,12 @@ class Action(NamedTuple):
     which: int = 0
     n_blocks: int = 0
     """Of a sweep: how many are home when it ends."""
+
+
+class Outcome(NamedTuple):
+    """What an operation returned."""
+
+    errno: str | None = None
+    message: str | None = None
+    """The constructor's, where it refused."""
+    data: bytes | None = None

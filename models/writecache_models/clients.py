@@ -114,8 +114,10 @@ class Clients(Stage):
 
     def _compare(self, bio: Bio, disk: Disk, first: int) -> None:
         """What a piece of a read returns, and what it may."""
-        readable = self._client(bio.tag).readable[bio.sector - self._client(bio.tag).op[1] :]
-        for place, allowed in zip(range(first, first + bio.n_sectors), readable, strict=False):
+        client = self._client(bio.tag)
+        at = bio.sector - client.op[1]
+        readable = client.readable[at : at + bio.n_sectors]
+        for place, allowed in zip(range(first, first + bio.n_sectors), readable, strict=True):
             if disk.read(place) not in allowed:
                 self.violations.append("what is read is not the last that was written")
 

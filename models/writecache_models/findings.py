@@ -144,6 +144,17 @@ _TRACED: Final = (
             cache_image=image_of(Superblock(MAGIC, VERSION, 4096, 0, 7, 9), ((U64 - 8, 3), (8, 2))),
         ),
     ),
+    Finding(
+        "table-of-memory-without-dax",
+        "A table that names an ordinary device as persistent memory kills the kernel",
+        Symptom.PANIC,
+        "the constructor asks a property of the device's DAX before it asks whether it has one",
+        Repair.DAX_IS_ASKED_FOR,
+        # A piece of persistent memory that is cut inside a page has no DAX.
+        Trace("p ORIGIN CACHE 4096 2 autocommit_time 3600000", 17, 8, (["open"],)),
+        profile="1.6.0-6.1-amd64",
+        kernels="6.1",
+    ),
 )
 
 FINDINGS: Final = _TRACED + WALKED

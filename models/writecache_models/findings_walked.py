@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from writecache_models.finding import Finding, Path, Symptom
+from writecache_models.finding import Finding, Path, Symptom, Trace
 from writecache_models.walking import events_of
 from writecache_spec.repairs import Repair
 
@@ -152,7 +152,8 @@ WALKED: Final = (
             ),
             pmem_mode=True,
         ),
-        not_live="needs persistent memory under an origin that takes FUA",
+        kernels="1.4.0 and 6.1, from their sources",
+        not_live="needs persistent memory over an origin that takes FUA",
     ),
     Finding(
         "remainder-begins-too-early",
@@ -171,7 +172,12 @@ WALKED: Final = (
         ),
         profile="1.6.0-6.1-amd64",
         kernels="6.1",
-        not_live="recorded in the vectors of bookworm-pmem; not yet a command of its own",
+        live=Trace(
+            "p ORIGIN CACHE 4096 2 autocommit_time 3600000",
+            64,
+            64,
+            (["open"], ["write", 0, 8, 1], ["write", 16, 8, 2], ["read", 0, 24]),
+        ),
     ),
 )
 """All of them."""

@@ -15,7 +15,7 @@ from writecache_models.cells import Cell, cells
 from writecache_models.walking import Bounds, Walker, Wrong, usual_ops
 from writecache_models.world import Setting, with_memory
 from writecache_spec.profile import Profile
-from writecache_spec.repairs import NO_REPAIRS, Repair
+from writecache_spec.repairs import ALL_REPAIRS, NO_REPAIRS, OF_MEMORY, Repair
 from writecache_spec.units import ByteCount
 
 OPTIONS: Final = (
@@ -88,25 +88,20 @@ class Done:
 
 def draw(profile: Profile, random: Random, repaired: bool) -> tuple[Repair | None, Setting, Bounds]:
     """The setting of a walk, and the repair that is missing in it."""
-    missing = None if repaired else random.choice(sorted(Repair, key=lambda one: one.name))
+    pmem_mode = random.random() < MEMORY_SHARE
+    acting = ALL_REPAIRS if pmem_mode else ALL_REPAIRS - OF_MEMORY
+    missing = None if repaired else random.choice(sorted(acting, key=lambda one: one.name))
     without = NO_REPAIRS if missing is None else frozenset({missing})
     block_size = ByteCount(random.choice((512, 512, 512, 1024)))
-    n_blocks = random.randint(2, 4)
-    options = random.choice(OPTIONS)
     setting = Setting(
-        profile.repaired(without=without),
-        options,
+        with_memory(profile, block_size) if pmem_mode else profile,
+        random.choice(MEMORY_OPTIONS if pmem_mode else OPTIONS),
         random.randint(2, 6),
-        n_blocks * block_size // 512,
+        random.randint(2, 4) * block_size // 512,
         block_size,
+        pmem_mode,
     )
-    if random.random() < MEMORY_SHARE:
-        setting = replace(
-            setting,
-            profile=with_memory(setting.profile, block_size),
-            options=random.choice(MEMORY_OPTIONS),
-            pmem_mode=True,
-        )
+    setting = replace(setting, profile=setting.profile.repaired(without=without))
     bounds = Bounds(usual_ops(setting), random.randint(1, 3), random.choice((0, 0, 1, 2)))
     return missing, setting, bounds
 

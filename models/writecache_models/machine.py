@@ -7,9 +7,9 @@ time, then everything that is left to do, until it is settled.
 
 from collections.abc import Sequence
 
-from writecache_models.actions import PanicError
+from writecache_models.actions import Outcome, PanicError
 from writecache_models.devices import Devices, named_start_sectors
-from writecache_models.requests import Outcome, Requests
+from writecache_models.requests import Requests
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct, start_sector_of
 from writecache_spec.effects import (

@@ -37,6 +37,7 @@ def bound(
 
     The operations: a write of every run of neighbouring blocks, a flush, a discard of everything,
     a `flush` message; with two clients also a read of everything and a FUA write of one block.
+    The repairs are those that act in SSD mode.
     """
     described = PROFILES[profile]
     size = sectors_of(ByteCount(block_size))

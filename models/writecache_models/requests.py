@@ -10,7 +10,7 @@ some or all of it may have run: such a gap is a choice.
 
 from typing import NamedTuple
 
-from writecache_models.actions import Action, HangError, Kind
+from writecache_models.actions import Action, HangError, Kind, Outcome
 from writecache_models.devices import Devices, pattern
 from writecache_models.kernel import Kernel
 from writecache_spec.effects import Remap
@@ -22,15 +22,6 @@ from writecache_spec.units import Sector, bytes_of, sectors_of
 
 BIO_SECTORS = 2048
 """The largest request that reaches the target whole: 256 pages."""
-
-
-class Outcome(NamedTuple):
-    """What an operation returned."""
-
-    errno: str | None = None
-    message: str | None = None
-    """The constructor's, where it refused."""
-    data: bytes | None = None
 
 
 GOES_ON = (Kind.GO_ON, Kind.SETTLE)
@@ -106,8 +97,8 @@ class Requests(Kernel):
         if self.write_errno is None:
             count = Sector(min(n_sectors, BIO_SECTORS))
             bio = Bio(Op.WRITE, Sector(sector), count, fua, tag=self._new_tag())
-            bio_end = Sector(sector + count)
-            self.request = _Write(bio, bio_end, Sector(sector + n_sectors), tag, dsync)
+            ends = Sector(sector + count), Sector(sector + n_sectors)
+            self.request = _Write(bio, *ends, tag, dsync)
 
     def options(self) -> list[Action]:
         """What may happen at a gap in a write, or after it, the canonical way first."""
@@ -115,9 +106,8 @@ class Requests(Kernel):
             return []
         if self.request is None or self.request.bio.tag in self._live().sleeping:
             return self.actions()
-        before_flush = self.request.bio.op is Op.FLUSH
         # A client that comes back with a flush has let everything run.
-        first = [Action(Kind.SETTLE)] if before_flush else []
+        first = [Action(Kind.SETTLE)] if self.request.bio.op is Op.FLUSH else []
         return [*first, Action(Kind.GO_ON), *self.actions()]
 
     def proceed(self) -> None:
@@ -137,7 +127,7 @@ class Requests(Kernel):
             assert self._rest is not None
             self.request = request._replace(bio=self._rest)
             return
-        rest = self._submit_piece(bio, request.tag)
+        rest = self._submit_piece(bio)
         self.write_errno = self._completed.pop(bio.tag, None)
         if self.write_errno:
             return
@@ -150,13 +140,13 @@ class Requests(Kernel):
         elif request.dsync:
             self.request = request._replace(bio=Bio(Op.FLUSH))
 
-    def _submit_piece(self, bio: Bio, tag: int) -> Bio | None:
+    def _submit_piece(self, bio: Bio) -> Bio | None:
         """Do what a write that was mapped asks; returns what is left of it."""
         if not self._remapped:
             # Reported: with an error, or by persistent memory, which has taken it whole.
             return None
         remap = self._remapped.pop()
-        content = pattern(remap.bio.sector, remap.n_sectors, tag)
+        content = self._data(remap.bio._replace(n_sectors=remap.n_sectors))
         self.devices.write(remap.device, remap.sector, content, remap.bio.fua)
         self._end(remap)
         self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
@@ -167,8 +157,7 @@ class Requests(Kernel):
 
     def read(self, sector: int, n_sectors: int) -> Outcome:
         """One direct read."""
-        refusal = self._refuse_misaligned(sector, n_sectors)
-        if refusal.errno:
+        if (refusal := self._refuse_misaligned(sector, n_sectors)).errno:
             return refusal
         buffer = bytearray(bytes_of(n_sectors))
         for first in range(sector, sector + n_sectors, BIO_SECTORS):
@@ -176,11 +165,10 @@ class Requests(Kernel):
             bio: Bio | None = Bio(Op.READ, Sector(first), count, tag=self._new_tag())
             while bio is not None:
                 place = bytes_of(bio.sector - sector)
-                content, rest, errno = self._read_piece(bio)
+                content, bio, errno = self._read_piece(bio)
                 if errno:
                     return Outcome(errno)
                 buffer[place : place + len(content)] = content
-                bio = rest
         self.settle()
         return Outcome(data=bytes(buffer))
 
@@ -205,16 +193,14 @@ class Requests(Kernel):
 
     def _flush(self) -> str | None:
         """Send a flush as often as the target asks; the first error is the result."""
-        errnos = [
-            self._submit_whole(Bio(Op.FLUSH, flush_number=number, tag=self._new_tag()))
-            for number in flush_numbers(self._live().config)
-        ]
-        return next(filter(None, errnos), None)
+        numbers = flush_numbers(self._live().config)
+        flushes = [Bio(Op.FLUSH, flush_number=number, tag=self._new_tag()) for number in numbers]
+        return next(filter(None, list(map(self._submit_whole, flushes))), None)
 
     def discard(self, sector: int, n_sectors: int) -> Outcome:
         """One BLKDISCARD."""
-        refusal = self._refuse_misaligned(sector, n_sectors)
-        if refusal.errno or sector + n_sectors > sectors_of(len(self.devices.origin)):
+        misaligned = self._refuse_misaligned(sector, n_sectors).errno
+        if misaligned or sector + n_sectors > sectors_of(len(self.devices.origin)):
             return Outcome("EINVAL")
         bio = Bio(Op.DISCARD, Sector(sector), Sector(n_sectors), tag=self._new_tag())
         errno = self._submit_whole(bio)

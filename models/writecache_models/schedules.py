@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
-from writecache_models.actions import Action, HangError, Kind, PanicError
+from writecache_models.actions import Action, HangError, Kind, Outcome, PanicError
 from writecache_models.habits import HABITS, habits_after, habitual
 from writecache_models.machine import Machine
 from writecache_models.observations import observe, perform, still_possible
-from writecache_models.requests import GOES_ON, Outcome
+from writecache_models.requests import GOES_ON
 from writecache_models.vectors import Observation, Op
 
 Played = tuple[tuple[int, ...], Machine, Observation]

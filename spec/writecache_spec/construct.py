@@ -94,16 +94,13 @@ def construct(
         return Construction(arguments)
     start_sector = arguments.start_sector or Sector(0)
     device_size = ByteCount(devices[arguments.cache].size - bytes_of(start_sector))
-    refusal: Refusal | Broken | None = (
-        _check_memory(devices[arguments.cache], profile)
-        if arguments.pmem_mode
-        else _check_ssd(arguments, device_size)
-    )
-    if refusal is None and superblock is None:
-        refusal = NO_MEMORY_SUPERBLOCK if arguments.pmem_mode else NO_SUPERBLOCK
-    if refusal is not None:
-        return Construction(refusal)
-    assert superblock is not None
+    device = devices[arguments.cache]
+    if arguments.pmem_mode:
+        refusal, unreadable = _check_memory(device, profile), NO_MEMORY_SUPERBLOCK
+    else:
+        refusal, unreadable = _check_ssd(arguments, device_size), NO_SUPERBLOCK
+    if refusal is not None or superblock is None:
+        return Construction(refusal or unreadable)
 
     transcript = Transcript(failed)
     error = False
@@ -131,7 +128,7 @@ def start_sector_of(
     return None if isinstance(arguments, Refusal) else arguments.start_sector or Sector(0)
 
 
-def _check_ssd(arguments: Arguments, device_size: ByteCount) -> Refusal | None:
+def _check_ssd(arguments: Arguments, device_size: ByteCount) -> Refusal | Broken | None:
     """Whether the device has room, and not too much."""
     size = calculate_memory_size(device_size, arguments.block_size)
     if isinstance(size, SizeError):
@@ -144,9 +141,10 @@ def _check_ssd(arguments: Arguments, device_size: ByteCount) -> Refusal | None:
 def _check_memory(device: BlockDevice, profile: Profile) -> Refusal | Broken | None:
     """Whether the device is memory that the processor can use (`persistent_memory_claim`)."""
     page_size = profile.environment.page_size
-    if not device.is_persistent_memory:
+    refuses = profile.mends(Repair.DAX_IS_ASKED_FOR)
+    if not device.is_persistent_memory and not refuses:
         return Broken(Reason.NOT_PERSISTENT_MEMORY)
-    if not device.is_synchronous:
+    if not device.is_persistent_memory or not device.is_synchronous:
         return ASYNCHRONOUS_MEMORY
     if device.size < page_size or bytes_of(device.first_sector) % page_size:
         return Refusal("EINVAL", "Unable to map persistent memory for cache")

@@ -28,7 +28,12 @@ from writecache_spec.repairs import Repair
 from writecache_spec.state import State, entry_is_committed, mends
 from writecache_spec.transcript import Transcript
 from writecache_spec.units import BlockIndex, Jiffies, Sector
-from writecache_spec.write_around import read_around, sleep_for_free_block, write_around
+from writecache_spec.write_around import (
+    read_around,
+    refuse_write,
+    sleep_for_free_block,
+    write_around,
+)
 
 
 def read_pmem(wc: State, request: Bio, transcript: Transcript) -> State:
@@ -63,9 +68,7 @@ def write_pmem(wc: State, request: Bio, now: Jiffies, transcript: Transcript) ->
     while bio.n_sectors:
         stats = wc.stats
         if wc.error:
-            transcript.tell(Complete(request, "EIO"))
-            n_blocks = bio.n_sectors // wc.config.block_sectors
-            return wc._replace(stats=stats._replace(writes=stats.writes + n_blocks))
+            return refuse_write(wc, request, bio, transcript)
         index = find_newest(wc, bio.sector)
         if index is not None and not entry_is_committed(wc, wc.entries[index]):
             hits = stats.write_hits_uncommitted + 1

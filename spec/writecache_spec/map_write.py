@@ -20,14 +20,14 @@ Describes `writecache_map_write` and `writecache_bio_copy_ssd`.
 
 from typing import NamedTuple
 
-from writecache_spec.effects import Complete, QueueWork, Remap, StartTimer, Timer, Work
+from writecache_spec.effects import QueueWork, Remap, StartTimer, Timer, Work
 from writecache_spec.entries import allocate, find_newest, next_in_tree
 from writecache_spec.events import Bio, BioPrivate, Device
 from writecache_spec.repairs import Repair
 from writecache_spec.state import State, Stats, cache_sector, entry_is_committed, mends
 from writecache_spec.transcript import Transcript
 from writecache_spec.units import BlockIndex, Jiffies, Sector, wrap64
-from writecache_spec.write_around import sleep_for_free_block, write_around
+from writecache_spec.write_around import refuse_write, sleep_for_free_block, write_around
 
 
 class _Run(NamedTuple):
@@ -42,9 +42,7 @@ def map_write(wc: State, bio: Bio, now: Jiffies, transcript: Transcript) -> Stat
     """Take a write, or as much of its beginning as goes to one place."""
     stats = wc.stats
     if wc.error:
-        transcript.tell(Complete(bio, "EIO"))
-        n_blocks = bio.n_sectors // wc.config.block_sectors
-        return wc._replace(stats=stats._replace(writes=stats.writes + n_blocks))
+        return refuse_write(wc, bio, bio, transcript)
     found = find_newest(wc, bio.sector)
     if found is None:
         uncached = wc.config.metadata_only and not bio.meta

@@ -1,4 +1,4 @@
-"""Where a request finds no place in the cache: it goes past it, or waits for a free block.
+"""Where a request finds no place in the cache: it goes past it, waits, or is refused.
 
 What goes straight to the origin ends before the next cached sector.  That sector is wherever an
 entry says, so a damaged cache can cut a request at a place that is no multiple of the block size;
@@ -7,7 +7,7 @@ the rest is then refused.
 Describes `writecache_map_remap_origin` and what `writecache_map` does with its result.
 """
 
-from writecache_spec.effects import Remap, Sleep
+from writecache_spec.effects import Complete, Remap, Sleep
 from writecache_spec.entries import following_sector
 from writecache_spec.events import Bio, BioPrivate, Device, Op
 from writecache_spec.state import State
@@ -54,6 +54,13 @@ def write_around(wc: State, bio: Bio, transcript: Transcript) -> State:
             writes=stats.writes + n_blocks, writes_around=stats.writes_around + n_blocks
         )
     )
+
+
+def refuse_write(wc: State, request: Bio, rest: Bio, transcript: Transcript) -> State:
+    """After an error: report a write as failed, having counted what is left of it."""
+    transcript.tell(Complete(request, "EIO"))
+    n_blocks = rest.n_sectors // wc.config.block_sectors
+    return wc._replace(stats=wc.stats._replace(writes=wc.stats.writes + n_blocks))
 
 
 def sleep_for_free_block(wc: State, bio: Bio, transcript: Transcript) -> State:

@@ -188,17 +188,21 @@ def _take_run(selection: _Pass, first: BlockIndex) -> _Pass:
             if wc.writeback_all and after is not None:
                 following = after
             break
-    sector = wc.entries[first].original_sector
-    job: Job = WriteJob(tuple(run), sector)
-    if not anywhere:
-        bug_on(run != list(range(first, first + len(run))), Reason.RUN_NOT_CONTIGUOUS)
-        job = CopyJob(first, len(run), sector)
     return selection._replace(
         wc=wc,
-        jobs=(*selection.jobs, job),
+        jobs=(*selection.jobs, _job_of(wc, run)),
         n_walked=selection.n_walked + len(run) - 1,
         following=following,
     )
+
+
+def _job_of(wc: State, run: list[BlockIndex]) -> Job:
+    """What brings a run home."""
+    first, sector = run[0], wc.entries[run[0]].original_sector
+    if wc.config.pmem_mode:
+        return WriteJob(tuple(run), sector)
+    bug_on(run != list(range(first, first + len(run))), Reason.RUN_NOT_CONTIGUOUS)
+    return CopyJob(first, len(run), sector)
 
 
 def _continues(wc: State, index: int, last_of_run: int, last_seen: int) -> bool:

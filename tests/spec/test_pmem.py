@@ -13,7 +13,7 @@ from builders import (
 )
 
 from writecache_spec.arguments import BlockDevice, Refusal
-from writecache_spec.construct import Construction, construct
+from writecache_spec.construct import ASYNCHRONOUS_MEMORY, Construction, construct
 from writecache_spec.effects import (
     Broken,
     Complete,
@@ -28,6 +28,7 @@ from writecache_spec.effects import (
     StoreBlock,
     StoreEntry,
     StoreSuperblock,
+    Timer,
     WriteOrigin,
 )
 from writecache_spec.events import (
@@ -56,10 +57,10 @@ from writecache_spec.units import U64_MAX
 LAZY = "high_watermark 100 low_watermark 100"
 
 
-def kernel(*repairs: Repair, version: str = "1.6.0") -> Profile:
-    profile = PROFILES[version]
+def kernel(*repairs: Repair, page_size: int = 512) -> Profile:
+    profile = PROFILES["1.6.0"]
     environment = profile.environment._replace(
-        persistent_memory=True, handles_hardware_errors=True, page_size=512
+        persistent_memory=True, handles_hardware_errors=True, page_size=page_size
     )
     return profile._replace(environment=environment, repairs=frozenset(repairs))
 
@@ -76,7 +77,8 @@ def constructed(
         "ORIGIN": BlockDevice(512 * ORIGIN_SECTORS),
     }
     line = f"p ORIGIN CACHE 512 {len(options.split())} {options}"
-    return construct(kernel(), line, devices, found)
+    page_size = 1024 if device.get("first_sector") else 512
+    return construct(kernel(page_size=page_size), line, devices, found)
 
 
 def cache(
@@ -121,7 +123,7 @@ def test_format_stores_the_magic_last_and_between_two_fences() -> None:
     ("options", "device", "refusal"),
     [
         ("", {"is_synchronous": False}, ("ENOTSUP", "Asynchronous persistent memory")),
-        ("", {"first_sector": 0.5}, ("EINVAL", "Unable to map persistent memory for cache")),
+        ("", {"first_sector": 1}, ("EINVAL", "Unable to map persistent memory for cache")),
         ("", {"size": 511}, ("EINVAL", "Unable to map persistent memory for cache")),
         ("", {"size": 512}, ("ENOSPC", "Unable to initialize device")),
         ("pause_writeback 0", {}, ("EINVAL", "Invalid optional argument")),
@@ -136,9 +138,11 @@ def test_memory_that_cannot_be_used_is_refused(
 
 
 def test_a_device_without_dax_kills_the_kernel() -> None:
-    assert constructed("", is_persistent_memory=False).result == Broken(
-        Reason.NOT_PERSISTENT_MEMORY
-    )
+    device = {"CACHE": BlockDevice(4096), "ORIGIN": BlockDevice(4096)}
+    line = "p ORIGIN CACHE 512 0"
+    assert construct(kernel(), line, device, NEW).result == Broken(Reason.NOT_PERSISTENT_MEMORY)
+    mended = construct(kernel(Repair.DAX_IS_ASKED_FOR), line, device, NEW).result
+    assert mended == ASYNCHRONOUS_MEMORY
 
 
 def test_a_superblock_that_cannot_be_read_is_refused() -> None:
@@ -198,7 +202,7 @@ def test_a_commit_is_one_word_between_two_fences_and_frees_what_it_replaces() ->
         StoreSuperblock(wc.superblock._replace(seq_count=2), ("seq_count",)),
         StoreEntry(0, U64_MAX),
     ]
-    assert after.effects[0] == StopTimer(after.effects[0].timer)  # type: ignore[union-attr]
+    assert after.effects[0] == StopTimer(Timer.AUTOCOMMIT)
     assert completions(after.effects) == [None]
 
 
@@ -235,11 +239,12 @@ def test_a_write_waits_for_a_free_block_and_says_what_is_left_of_it() -> None:
     assert after.state.stats.writes_blocked_on_freelist == 1
 
 
-def test_after_an_error_a_write_is_refused_with_what_it_has_stored_kept() -> None:
+def test_after_an_error_a_write_is_refused_and_counted() -> None:
     wc = cache()._replace(error=True)
     after = mapped(wc, Op.WRITE, 7, 2)
+    assert told(after.effects) == []
     assert completions(after.effects) == ["EIO"]
-    assert after.state.stats.writes == 2
+    assert after.state == wc._replace(stats=wc.stats._replace(writes=2))
 
 
 def test_a_read_is_copied_until_a_sector_is_not_cached() -> None:

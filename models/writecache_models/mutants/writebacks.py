@@ -12,7 +12,7 @@ _COMMITTED: Final = (
     "    return commit_flushed(wc._replace(endio_taken=()), transcript, data_too=False)\n"
 )
 _DONE: Final = "    wc = commit_flushed(wc._replace(endio_taken=()), transcript, data_too=False)\n"
-_ORIGIN: Final = "    wc = disk_flush(wc, transcript, Device.ORIGIN)\n"
+_ORIGIN: Final = "        wc = disk_flush(wc, transcript, Device.ORIGIN)\n"
 
 _SELECTION: Final = (
     Mutant(
@@ -92,7 +92,7 @@ _ENDS: Final = (
     Mutant(
         "origin-not-flushed",
         "blocks are freed though their copies may not be durable on the origin",
-        (Edit(endio.take_ended_copies, _ORIGIN, ""),),
+        (Edit(endio.take_ended_copies, _ORIGIN, "        pass\n"),),
     ),
     Mutant(
         "cache-flushed-for-origin",
@@ -103,11 +103,11 @@ _ENDS: Final = (
         "freed-before-origin-flush",
         "blocks are freed, and that is committed, before the origin is flushed",
         (
-            Edit(endio.take_ended_copies, _ORIGIN, ""),
+            Edit(endio.take_ended_copies, _ORIGIN, "        pass\n"),
             Edit(
                 endio.free_copied_blocks,
                 _COMMITTED,
-                _DONE + _ORIGIN.replace("wc =", "return"),
+                _DONE + _ORIGIN.strip(" ").replace("wc =", "    return"),
             ),
         ),
     ),
