@@ -87,6 +87,12 @@ class Finding(NamedTuple):
             return self.live
         return self.shown_by if isinstance(self.shown_by, Trace) else None
 
+    @property
+    def live_needs_memory(self) -> bool:
+        """Whether only a kernel that has persistent memory can show it."""
+        trace = self.live_trace
+        return trace is not None and trace.table.lower().startswith("p ")
+
 
 class Shown(NamedTuple):
     """What a profile does on a finding's trace."""
