@@ -45,10 +45,13 @@ class _Report:
 
 
 def reproduce(finding: Finding, target: LinuxTarget) -> Reproduced:
-    """Show a finding on a live kernel; raises ValueError where it has no live trace."""
+    """Show a finding on a live kernel; raises ValueError where that kernel cannot show it."""
     trace = finding.live_trace
     if trace is None:
-        raise ValueError(f"{finding.name}: {finding.not_live}")
+        raise ValueError(finding.not_live)
+    profile = profile_for_kernel(target.kernel_version, target.target_version)
+    if finding.live_needs_memory and not profile.environment.persistent_memory:
+        raise ValueError(f"{target.kernel_version} has no persistent memory, bookworm-pmem has")
     report = _Report()
     vector = _vector(finding, trace, target)
     recorded = _record(target, vector)

@@ -1,4 +1,4 @@
-"""What can happen in the background of a kernel, and how it can end badly."""
+"""What can happen in a kernel's background, how it can end badly, what an operation returns."""
 
 from enum import Enum
 from typing import Final, NamedTuple
@@ -25,9 +25,9 @@ class HangError(Exception):
 class Kind(Enum):
     """What may happen next: to a request first, then in the background in the canonical order.
 
-    The last two are made of others.  Before a pass of writeback, and while one waits for any block
-    to be freed, the kernel's other threads run, and how many copies have ended by the time it goes
-    on is a matter of time: a search has it as one choice.
+    The last three are made of others.  Before a pass of writeback, before an error, and while one
+    waits for any block to be freed, the kernel's other threads run, and how many copies have ended
+    by then is a matter of time: a search has it as one choice.
     """
 
     SETTLE = "everything that is pending runs"
@@ -36,11 +36,12 @@ class Kind(Enum):
     WORK = "the work queue runs its next critical section"
     COPY = "a copy ends"
     ENDIO = "the endio thread frees what was copied"
+    SWEEP = "copies end in the order of their sectors, before one that fails"
     COPIES = "the copies of one pass or several end, and are freed"
     SOME_COPIES = "any number of copies end, and are freed"
 
 
-ENDS_COPIES: Final = (Kind.COPY, Kind.COPIES, Kind.SOME_COPIES)
+ENDS_COPIES: Final = (Kind.COPY, Kind.SWEEP, Kind.COPIES, Kind.SOME_COPIES)
 
 
 class Action(NamedTuple):
@@ -48,3 +49,14 @@ class Action(NamedTuple):
 
     kind: Kind
     which: int = 0
+    n_blocks: int = 0
+    """Of a sweep: how many are home when it ends."""
+
+
+class Outcome(NamedTuple):
+    """What an operation returned."""
+
+    errno: str | None = None
+    message: str | None = None
+    """The constructor's, where it refused."""
+    data: bytes | None = None

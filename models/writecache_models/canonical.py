@@ -159,7 +159,8 @@ class _Key:
         return (
             entries, self.counts[wc.seq_count], wc.superblock.magic, wc.superblock.version,
             tuple(wc.tree.items()), tuple(index for _, index in wc.lru.items()),
-            tuple(wc.freelist), -1 if wc.current_free is None else wc.current_free,
+            tuple(index for _, index in wc.freelist.items()),
+            -1 if wc.current_free is None else wc.current_free,
             wc.writeback_size, wc.freelist_high_watermark, wc.freelist_low_watermark,
             wc.dirty_regions, wc.overwrote_committed, wc.error, wc.reads_in_progress,
             wc.writes_in_progress, tuple(self._bio(bio) for bio in wc.flush_list),

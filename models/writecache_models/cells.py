@@ -16,7 +16,7 @@ from writecache_models.candidates import Turn
 from writecache_models.world import Setting, World
 from writecache_spec.effects import Work
 from writecache_spec.entries import older_duplicate
-from writecache_spec.events import Op
+from writecache_spec.events import Job, Op
 from writecache_spec.layout import MAGIC, MemoryEntry, is_committed
 from writecache_spec.state import Phase, State, entry_is_committed
 from writecache_spec.units import U64_MAX
@@ -102,7 +102,7 @@ def cells(setting: Setting, world: World, event: Turn, n_moments: int) -> Iterat
     if event[0] == "crash":
         # It is that event, and the walk goes on with what is left.
         event = event[1]
-    deed = _deed(world, event)
+    deed = _deed(setting, world, event)
     for state in _states(setting, world, deed):
         yield deed, EDGES, state
         # One I/O has a moment of its own, which is the event's last one but for its promises.
@@ -110,10 +110,10 @@ def cells(setting: Setting, world: World, event: Turn, n_moments: int) -> Iterat
             yield deed, WITHIN, state
 
 
-def _deed(world: World, event: Turn) -> str:
+def _deed(setting: Setting, world: World, event: Turn) -> str:
     match event:
         case ("open",):
-            return "open" if _is_formatted(world) else "format"
+            return "open" if _is_formatted(setting, world) else "format"
         case ("begin", "open" | "resume"):
             return "resume"
         case ("begin", "load" | "suspend"):
@@ -141,9 +141,8 @@ def _work(world: World) -> str:
     return "commit" if world.queue[0] is Work.FLUSH else "select"
 
 
-def _is_formatted(world: World) -> bool:
-    first = world.cache.latest()[0]
-    return not isinstance(first, int) and first[0][0].magic == MAGIC
+def _is_formatted(setting: Setting, world: World) -> bool:
+    return setting.shape.superblock(world.cache.latest()).magic == MAGIC
 
 
 def _states(setting: Setting, world: World, deed: str) -> set[str]:
@@ -164,8 +163,8 @@ def _states(setting: Setting, world: World, deed: str) -> set[str]:
     }  # fmt: skip
 
 
-def _blocks(copies: Iterable[tuple[tuple[int, int, int], bool]]) -> set[int]:
-    return {index for (first, n_blocks, _), _ in copies for index in range(first, first + n_blocks)}
+def _blocks(copies: Iterable[tuple[Job, bool]]) -> set[int]:
+    return {index for job, _ in copies for index in job.blocks}
 
 
 def _state_of(setting: Setting, world: World, wc: State, index: int) -> str:

@@ -3,10 +3,12 @@
 from typing import Any
 
 from writecache_models.stage import Stage
+from writecache_models.symbolic import Disk
 from writecache_models.world import Client, Piece
 from writecache_spec.events import Bio, BioPrivate, Device, EndIo, Map
 from writecache_spec.events import Op as Asks
-from writecache_spec.state import blocks_at
+from writecache_spec.remainder import remainder
+from writecache_spec.state import blocks_at, flush_numbers
 from writecache_spec.units import Sector
 
 Op = tuple[Any, ...]
@@ -47,7 +49,7 @@ class Clients(Stage):
                 bios = (Bio(Asks.DISCARD, sector, n_sectors, tag=tag),)
                 request = contract.discard(sector, n_sectors)
             case "flush":
-                numbers = self.setting.profile.flush_numbers
+                numbers = flush_numbers(self._wc().config)
                 bios = tuple(Bio(Asks.FLUSH, flush_number=i, tag=tag) for i in numbers)
                 request = contract.flush()
             case _:
@@ -63,17 +65,20 @@ class Clients(Stage):
         self._put(client._replace(n_flying=client.n_flying + 1, rest=client.rest[1:]))
         self._step(Map(bio))
         if tag in self._wc().sleeping:
-            self._put(client)
+            assert self._rest is not None
+            self._put(client._replace(rest=(self._rest, *client.rest[1:])))
             return
-        accepted = bio.n_sectors
-        if len(self.world.pieces) > n_pieces:
-            accepted = self.world.pieces[-1].n_sectors
-        if accepted < bio.n_sectors:
-            client = self._client(tag)
-            left = bio._replace(
-                sector=Sector(bio.sector + accepted), n_sectors=Sector(bio.n_sectors - accepted)
-            )
-            self._put(client._replace(rest=(left, *client.rest)))
+        if len(self.world.pieces) == n_pieces:
+            return
+        piece = self.world.pieces[-1]
+        left = remainder(self.setting.profile, bio, piece.bio, piece.n_sectors)
+        if left is None:
+            return
+        client = self._client(tag)
+        self._put(client._replace(rest=(left, *client.rest)))
+        if left.op is Asks.READ and left.sector + left.n_sectors < bio.sector + bio.n_sectors:
+            # The end of the buffer is what it was before.
+            self.violations.append("what is read is not the last that was written")
 
     def _end_io(self, number: int, failed: bool) -> None:
         """A disk has done a piece, or failed to."""
@@ -98,14 +103,22 @@ class Clients(Stage):
             self._report(bio, "EIO" if failed else None)
 
     def _read(self, piece: Piece) -> None:
-        client = self._client(piece.bio.tag)
-        first = piece.sector
+        first: int = piece.sector
         if piece.device is Device.CACHE:
-            first = Sector(self.shape.place(piece.sector))
-        disk = self.world.disk(piece.device)
-        for i in range(piece.n_sectors):
-            sector = piece.bio.sector + i
-            if disk.read(first + i) not in client.readable[sector - client.op[1]]:
+            first = self.shape.place(piece.sector)
+        bio = piece.bio._replace(n_sectors=piece.n_sectors)
+        self._compare(bio, self.world.disk(piece.device), first)
+
+    def _load(self, bio: Bio, first: int) -> None:
+        self._compare(bio, self.world.cache, first)
+
+    def _compare(self, bio: Bio, disk: Disk, first: int) -> None:
+        """What a piece of a read returns, and what it may."""
+        client = self._client(bio.tag)
+        at = bio.sector - client.op[1]
+        readable = client.readable[at : at + bio.n_sectors]
+        for place, allowed in zip(range(first, first + bio.n_sectors), readable, strict=True):
+            if disk.read(place) not in allowed:
                 self.violations.append("what is read is not the last that was written")
 
     def _report(self, bio: Bio, errno: str | None) -> None:

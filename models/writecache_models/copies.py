@@ -4,19 +4,32 @@ The copies that one pass of writeback submits are queued together: the block lay
 they end pass after pass.
 """
 
+from bisect import insort
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from functools import lru_cache, partial
+from itertools import accumulate, product
+from typing import Final
 
-from writecache_spec.effects import Copy
+from writecache_spec.effects import Copy, WriteOrigin
+
+Homing = Copy | WriteOrigin
+"""What brings blocks home to the origin; called a copy in both modes."""
+
+MOST_SWEPT: Final = 40
+"""Of more copies than this, sweeps are not looked at."""
+MOST_BEFORE: Final = 2
+"""Copies whose reads came before the sweep."""
+MOST_LEFT: Final = 2
+"""Writes that were not through."""
 
 
-def merged(copies: list[Copy], start: Callable[[Copy], int], any_request: bool) -> list[Copy]:
+def merged(copies: list[Homing], start: Callable[[Homing], int], any_request: bool) -> list[Homing]:
     """Copies in the order in which the block layer ends their reads, or their writes.
 
     Of those queued together each is merged with the last request, or with any, if it lies directly
     before or behind it; the parts of a merged request end in the order of their sectors.
     """
-    requests: list[list[Copy]] = []
+    requests: list[list[Homing]] = []
     for copy in copies:
         for request in reversed(requests) if any_request else requests[-1:]:
             if start(request[-1]) + request[-1].n_sectors == start(copy):
@@ -30,13 +43,18 @@ def merged(copies: list[Copy], start: Callable[[Copy], int], any_request: bool) 
     return [copy for request in requests for copy in request]
 
 
-def merged_copies(copies: list[Copy], any_request: bool) -> list[Copy]:
+def place_on_cache(copy: Homing) -> int:
+    """Where a copy reads; persistent memory is not read by requests: then in no certain place."""
+    return copy.cache_sector if isinstance(copy, Copy) else copy.origin_sector
+
+
+def merged_copies(copies: list[Homing], any_request: bool) -> list[Homing]:
     """Copies in the order in which they end: their writes follow the order of their reads."""
-    reads = merged(copies, lambda copy: copy.cache_sector, any_request)
+    reads = merged(copies, place_on_cache, any_request)
     return merged(reads, lambda copy: copy.origin_sector, any_request)
 
 
-def entangled(copies: Sequence[Copy]) -> list[int]:
+def entangled(copies: Sequence[Homing]) -> list[int]:
     """Numbers of the copies whose order with the first one shows, itself the first.
 
     Entries of a damaged cache can be misaligned: two copies may write the same place, and each of
@@ -56,6 +74,34 @@ def entangled(copies: Sequence[Copy]) -> list[int]:
     return sorted(chain)
 
 
+@lru_cache(maxsize=64)
+def sweeps(copies: tuple[Homing, ...]) -> tuple[tuple[int, ...], ...]:
+    """Numbers of the copies that may have ended when one fails that was submitted with them.
+
+    The device reads upwards from wherever it is, and begins again at the bottom; the first one or
+    two may have come before all others.  What has been read is written, upwards, and of that the
+    last writes may not be through.
+    """
+    n_copies = len(copies)
+    if not 1 < n_copies <= MOST_SWEPT:
+        return ()
+    upwards = sorted(range(n_copies), key=lambda number: place_on_cache(copies[number]))
+    found: dict[tuple[int, ...], None] = {}
+    for n_before, start in product(range(MOST_BEFORE + 1), range(n_copies)):
+        ended: list[int] = []
+        place = partial(_place_on_origin, copies)
+        for number in (*range(n_before), *(upwards * 2)[start : start + n_copies]):
+            if number not in ended:
+                insort(ended, number, key=place)
+            for n_left in range(min(MOST_LEFT, len(ended) - 1) + 1):
+                found[tuple(ended[: len(ended) - n_left])] = None
+    return tuple(found)
+
+
+def _place_on_origin(copies: Sequence[Homing], number: int) -> int:
+    return copies[number].origin_sector
+
+
 class Copies:
     """Copies submitted and not ended."""
 
@@ -63,11 +109,11 @@ class Copies:
         self.any_request = any_request
         """Whether the block layer merges with any request queued together (`Environment`)."""
         self.origin_sectors = origin_sectors
-        self._passes: list[list[Copy]] = []
+        self._passes: list[list[Homing]] = []
         # Those of each pass of writeback together, submitted and not begun.
-        self._ending: tuple[Copy, ...] = ()
+        self._ending: tuple[Homing, ...] = ()
         # Left of passes that have begun to end.
-        self._order: tuple[Copy, ...] | None = ()
+        self._order: tuple[Homing, ...] | None = ()
         # All of them as `in_order` has them, as long as that is known.
 
     def fork(self) -> "Copies":
@@ -99,14 +145,14 @@ class Copies:
         """What is submitted from now on belongs to a new pass."""
         self._passes.append([])
 
-    def submit(self, copy: Copy) -> None:
+    def submit(self, copy: Homing) -> None:
         """One more; a pass that was throttled goes on after its first copies have ended."""
         if not self._passes:
             self.begin_pass()
         self._passes[-1].append(copy)
         self._order = None
 
-    def in_order(self) -> tuple[Copy, ...]:
+    def in_order(self) -> tuple[Homing, ...]:
         """Those under way, in the order in which they end canonically: pass after pass."""
         if self._order is None:
             begun = [
@@ -117,11 +163,11 @@ class Copies:
             self._order = (*self._ending, *begun)
         return self._order
 
-    def fits(self, copy: Copy) -> bool:
+    def fits(self, copy: Homing) -> bool:
         """Whether it writes within the origin."""
         return copy.origin_sector + copy.n_sectors <= self.origin_sectors
 
-    def end(self, which: int) -> Copy:
+    def end(self, which: int) -> Homing:
         """One of them ends."""
         order = self.in_order()
         self._ending = self._order = (*order[:which], *order[which + 1 :])

@@ -4,6 +4,8 @@ Two devices, one work queue (first in, first out, each function on it at most on
 and a clock.  What happens next is for others to say (`kernel`).
 """
 
+from abc import ABC, abstractmethod
+
 from writecache_models.actions import HangError, PanicError
 from writecache_models.copies import Copies
 from writecache_models.devices import Devices
@@ -13,7 +15,9 @@ from writecache_spec.effects import (
     Complete,
     Copy,
     Effect,
+    Fence,
     FlushDevice,
+    LoadBlock,
     Log,
     NotEnabled,
     QueueWork,
@@ -22,13 +26,17 @@ from writecache_spec.effects import (
     Sleep,
     StartTimer,
     StopTimer,
+    StoreBlock,
+    StoreEntry,
+    StoreSuperblock,
     Timer,
     Work,
     WriteMetadata,
+    WriteOrigin,
 )
-from writecache_spec.events import Event
+from writecache_spec.events import Bio, Device, Event
 from writecache_spec.profile import Profile
-from writecache_spec.state import State
+from writecache_spec.state import Config, State, cache_sector
 from writecache_spec.step import step
 from writecache_spec.units import Jiffies, sectors_of
 
@@ -36,7 +44,7 @@ INITIAL_JIFFIES_S = 300
 """The kernel's clock starts this long before it wraps 32 bits."""
 
 
-class Core:
+class Core(ABC):
     """At most one cache, its two devices, and what its effects have set in motion."""
 
     def __init__(self, profile: Profile, devices: Devices) -> None:
@@ -53,6 +61,10 @@ class Core:
         self._completed: dict[int, str | None] = {}
         self._remapped: list[Remap] = []
         self._returned: list[str | None] = []
+        self._loaded: list[bytes] = []
+        """What the read that is being mapped has loaded from persistent memory."""
+        self._rest: Bio | None = None
+        """What was left of the request that last went to sleep."""
 
     def adopt(self, other: "Core") -> None:
         """Become a copy of another one; states and contents are shared, they never change."""
@@ -107,7 +119,7 @@ class Core:
                     self.devices.write_metadata(wc.config.start_sector, effect)
                 case Complete(bio, errno):
                     self._completed[bio.tag] = errno
-                case Copy():
+                case Copy() | WriteOrigin():
                     self._copies.submit(effect)
                 case StartTimer(timer, delay):
                     self._timers.setdefault(timer, self.now + delay)
@@ -115,10 +127,32 @@ class Core:
                     self._timers.pop(timer, None)
                 case FlushDevice(device):
                     self.devices.flush(device)
-                case Log() | Sleep() | AwaitWorkQueue():
+                case Sleep(_, rest):
+                    self._rest = rest
+                case Log() | AwaitWorkQueue() | Fence():
                     pass
+                case StoreSuperblock() | StoreEntry() | StoreBlock() | LoadBlock():
+                    self._use_memory(wc.config, effect)
                 case _:
                     self._take_control(effect)
+
+    @abstractmethod
+    def _data(self, bio: Bio) -> bytes:
+        """What a write writes."""
+
+    def _use_memory(
+        self, config: Config, effect: StoreSuperblock | StoreEntry | StoreBlock | LoadBlock
+    ) -> None:
+        """The processor stores to persistent memory, or loads from it."""
+        match effect:
+            case StoreBlock(bio, block):
+                place = cache_sector(config, block)
+                self.devices.write(Device.CACHE, place, self._data(bio))
+            case LoadBlock(bio, block):
+                place = cache_sector(config, block)
+                self._loaded.append(self.devices.read(Device.CACHE, place, bio.n_sectors))
+            case _:
+                self.devices.store(config.start_sector, effect)
 
     def _take_control(self, effect: QueueWork | Returned | Broken | NotEnabled) -> None:
         match effect:

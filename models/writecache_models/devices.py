@@ -12,8 +12,13 @@ from itertools import pairwise
 
 from writecache_models.content import Content
 from writecache_spec.arguments import same_word
-from writecache_spec.codec import decode_entries, decode_superblock, encode_superblock
-from writecache_spec.effects import WriteMetadata
+from writecache_spec.codec import (
+    SUPERBLOCK_FIELDS,
+    decode_entries,
+    decode_superblock,
+    encode_superblock,
+)
+from writecache_spec.effects import StoreEntry, StoreSuperblock, WriteMetadata, WriteOrigin
 from writecache_spec.events import Device
 from writecache_spec.layout import (
     ENTRY_SIZE,
@@ -26,7 +31,7 @@ from writecache_spec.layout import (
     round_up,
 )
 from writecache_spec.numbers import parse_unsigned64
-from writecache_spec.state import Config, Entry
+from writecache_spec.state import Config, Entry, cache_sector
 from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of
 from writecache_spec.vector import FAN_OUT, Vector
 
@@ -100,6 +105,16 @@ class Devices:
         content = self.read(Device.CACHE, cache_sector, n_sectors)
         self.write(Device.ORIGIN, origin_sector, content)
 
+    def write_origin(self, config: Config, effect: WriteOrigin) -> None:
+        """Write blocks of persistent memory to the origin; raises OutOfRangeError."""
+        n_blocks = effect.n_sectors // config.block_sectors
+        blocks = effect.job.blocks[:n_blocks]
+        content = [
+            self.read(Device.CACHE, cache_sector(config, block), config.block_sectors)
+            for block in blocks
+        ]
+        self.write(Device.ORIGIN, effect.origin_sector, b"".join(content))
+
     def discard(self, device: Device, sector: int, n_sectors: int) -> None:
         """Discard sectors: these devices zero them."""
         self.write(device, sector, bytes(bytes_of(n_sectors)))
@@ -135,6 +150,19 @@ class Devices:
             begin = SUPERBLOCK_SIZE + number * _LEAF_SIZE
             low, high = max(begin, first), min(begin + len(encoded), last)
             self.cache = self.cache.write(base + low, encoded[low - begin : high - begin])
+
+    def store(self, start_sector: Sector, effect: StoreSuperblock | StoreEntry) -> None:
+        """Store words of the metadata area in persistent memory."""
+        base = bytes_of(start_sector)
+        if isinstance(effect, StoreSuperblock):
+            encoded = encode_superblock(effect.superblock)
+            for first, last in (SUPERBLOCK_FIELDS[field] for field in effect.fields):
+                self.cache = self.cache.write(base + first, encoded[first:last])
+            return
+        entry = base + SUPERBLOCK_SIZE + effect.block * ENTRY_SIZE
+        self.cache = self.cache.write(entry + 8, effect.seq_count.to_bytes(8, "little"))
+        if effect.original_sector is not None:
+            self.cache = self.cache.write(entry, effect.original_sector.to_bytes(8, "little"))
 
     def superblock(self, start_sector: int) -> Superblock | None:
         """What lies where a superblock should be; None where the device ends before."""

@@ -11,7 +11,7 @@ from writecache_models.recovery import Judge
 from writecache_models.trace import Op
 from writecache_models.volatile import Volatile, crashes
 from writecache_models.walking import Bounds, Walker
-from writecache_models.world import Setting
+from writecache_models.world import Setting, with_memory
 from writecache_spec.profile import PROFILES, Profile
 from writecache_spec.repairs import NO_REPAIRS, Repair
 
@@ -50,6 +50,14 @@ class Path(NamedTuple):
     n_entries: int
     origin_sectors: int
     events: tuple[Turn, ...]
+    pmem_mode: bool = False
+
+    def setting(self, profile: Profile) -> Setting:
+        """The world that it leads through."""
+        kernel = with_memory(profile) if self.pmem_mode else profile
+        return Setting(
+            kernel, self.options, self.n_entries, self.origin_sectors, pmem_mode=self.pmem_mode
+        )
 
 
 class Finding(NamedTuple):
@@ -78,6 +86,12 @@ class Finding(NamedTuple):
         if self.live is not None:
             return self.live
         return self.shown_by if isinstance(self.shown_by, Trace) else None
+
+    @property
+    def live_needs_memory(self) -> bool:
+        """Whether only a kernel that has persistent memory can show it."""
+        trace = self.live_trace
+        return trace is not None and trace.table.lower().startswith("p ")
 
 
 class Shown(NamedTuple):
@@ -110,7 +124,7 @@ def repaired(finding: Finding, without: bool = False) -> Profile:
 
 
 def _show_path(path: Path, profile: Profile, crashes: bool) -> Shown | None:
-    setting = Setting(profile, path.options, path.n_entries, path.origin_sectors)
+    setting = path.setting(profile)
     walker = Walker(setting, Bounds((), 9, 9), Judge(setting))
     # Crashes of the first format are a finding of their own.
     wrong = walker.replay(path.events, crashes, crash_in_format=False)

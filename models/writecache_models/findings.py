@@ -10,6 +10,7 @@ that is missing.
 from typing import Final
 
 from writecache_models.finding import Finding, Path, Symptom, Trace
+from writecache_models.findings_walked import WALKED
 from writecache_models.images import image_of
 from writecache_models.walking import events_of
 from writecache_spec.layout import MAGIC, VERSION, Superblock
@@ -26,10 +27,8 @@ _LAZY: Final = ("high_watermark", "100", "low_watermark", "100")
 """Writeback begins when no block is free."""
 _EAGER: Final = ("high_watermark", "0", "low_watermark", "0")
 """Whatever is written is written back at once."""
-_NEEDS_ERRORS: Final = "needs an I/O that fails, at a moment that the harness cannot choose yet"
-_NEEDS_TWO: Final = "needs two requests side by side: the harness has one client"
 
-FINDINGS: Final = (
+_TRACED: Final = (
     Finding(
         "format-crash",
         "A crash during the first format leaves a device that no activation accepts",
@@ -146,131 +145,19 @@ FINDINGS: Final = (
         ),
     ),
     Finding(
-        "read-under-commit",
-        "A read returns what was written to another sector",
-        Symptom.CORRUPTION,
-        "a commit frees the older of two versions while a read of it is under way, and the block "
-        "is written anew",
-        Repair.READS_BEFORE_FREEING,
-        Path(
-            "4 high_watermark 100 low_watermark 100",
-            3,
-            3,
-            events_of(
-                "open; begin write 1 1; map 0; io 0 False; begin read 1 1; map 1; "
-                "begin write 0 2; map 2; io 1 False; begin flush; map 3; flush thread None; "
-                "begin write 2 1; map 4; io 1 False; io 0 False"
-            ),
-        ),
-        not_live=_NEEDS_TWO,
-    ),
-    Finding(
-        "failed-write-shows-leftovers",
-        "After a write that failed, a read returns what the block held before, of any sector",
-        Symptom.CORRUPTION,
-        "an entry stands from the moment at which its block is taken, though no write reached it",
-        Repair.FAILED_WRITE_HOLDS_NOTHING,
-        Path(
-            "0",
-            3,
-            2,
-            events_of(
-                "open; begin write 1 1; map 0; io 0 False; begin write 0 2; map 1; io 0 True"
-            ),
-        ),
-        not_live=_NEEDS_ERRORS,
-    ),
-    Finding(
-        "commit-after-failed-flush",
-        "A flush that failed is followed by the commit: a crash then loses what was durable",
-        Symptom.LOSS,
-        "the superblock is written, and older entries are freed, though what they depend on failed",
-        Repair.NO_COMMIT_AFTER_ERROR,
-        Path(
-            "0",
-            2,
-            2,
-            events_of(
-                "open; begin write 0 2; map 0; io 0 False; begin discard 0 2; map 1; "
-                "flush thread None; io 0 False; begin write 1 1; map 2; io 0 False; "
-                "begin flush; map 3; flush thread 1"
-            ),
-        ),
-        not_live=_NEEDS_ERRORS,
-    ),
-    Finding(
-        "resume-forgets-after-error",
-        "After an I/O error, suspend and resume make completed writes vanish",
-        Symptom.CORRUPTION,
-        "a resume rebuilds from the device what could not be written there",
-        Repair.RESUME_KEEPS_MEMORY,
-        Path(
-            "0",
-            3,
-            2,
-            events_of(
-                "open; begin write 0 1; map 0; io 0 False; begin flush; map 1; "
-                "flush thread 2; begin suspend; work None; go on; begin resume"
-            ),
-        ),
-        not_live=_NEEDS_ERRORS,
-    ),
-    Finding(
-        "reload-trusts-unflushed-metadata",
-        "A reload after a failed flush gives away blocks whose freeing a crash can undo",
-        Symptom.LOSS,
-        "a resume builds on what it reads from the disk's cache, and does not flush it",
-        Repair.RESUME_FLUSHES,
-        Path(
-            "0",
-            2,
-            2,
-            events_of(
-                "open; begin write 0 1; map 0; io 0 False; begin suspend; work None; "
-                "work None; work None; copy 0 False; endio take None; endio 1; go on; "
-                "begin open; begin write 1 1; map 3"
-            ),
-        ),
-        not_live=_NEEDS_ERRORS,
-    ),
-    Finding(
-        "flush-under-writeback",
-        "A flush is reported while an overwritten block is not durable, and a crash undoes it",
-        Symptom.LOSS,
-        "a commit without new entries flushes the disk only if some block is not under writeback",
-        Repair.FLUSH_UNDER_WRITEBACK,
-        Path(
-            "4 high_watermark 0 low_watermark 0",
-            3,
-            2,
-            events_of(
-                "open; begin write 0 1; map 0; io 0 False; begin flush; map 1; map 1; "
-                "io 0 False; flush thread None; begin write 0 1; map 2; io 0 False; "
-                "work None; begin flush; map 3; map 3; io 0 False; flush thread None"
-            ),
-        ),
-        not_live="a crash that loses what a disk was not told to flush needs dm-log-writes",
-    ),
-    Finding(
-        "flush-misses-the-origin",
-        "A flush is reported while what went past the cache is not durable",
-        Symptom.LOSS,
-        "the target asks for one flush, and that one never reaches the origin",
-        Repair.FLUSH_REACHES_ORIGIN,
-        Path(
-            "0",
-            1,
-            2,
-            events_of(
-                "open; begin write 0 2; map 0; io 0 False; map 0; io 0 False; begin flush; "
-                "map 1; flush thread None"
-            ),
-        ),
-        profile="1.4.0-bullseye",
-        kernels="before 5.10.51",
-        not_live="a crash that loses what a disk was not told to flush needs dm-log-writes",
+        "table-of-memory-without-dax",
+        "A table that names an ordinary device as persistent memory kills the kernel",
+        Symptom.PANIC,
+        "the constructor asks a property of the device's DAX before it asks whether it has one",
+        Repair.DAX_IS_ASKED_FOR,
+        # A piece of persistent memory that is cut inside a page has no DAX.
+        Trace("p ORIGIN CACHE 4096 2 autocommit_time 3600000", 17, 8, (["open"],)),
+        profile="1.6.0-6.1-amd64",
+        kernels="6.1",
     ),
 )
+
+FINDINGS: Final = _TRACED + WALKED
 """All of them."""
 
 

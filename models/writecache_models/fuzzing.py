@@ -18,9 +18,9 @@ from writecache_models.clients import Op
 from writecache_models.starts import N_BLOCKS, N_ENTRIES, STARTS, Start
 from writecache_models.stocked import Plan
 from writecache_models.walking import Bounds, Walker, Wrong, usual_ops
-from writecache_models.world import Setting, World
+from writecache_models.world import Setting, World, with_memory
 from writecache_spec.profile import Profile
-from writecache_spec.repairs import NO_REPAIRS, Repair
+from writecache_spec.repairs import ALL_REPAIRS, NO_REPAIRS, OF_MEMORY, Repair
 from writecache_spec.units import ByteCount
 
 OPTIONS: Final = (
@@ -33,6 +33,18 @@ OPTIONS: Final = (
     "2 max_age 1000",
     "1 cleaner",
 )
+MEMORY_OPTIONS: Final = (
+    "0",
+    "1 nofua",
+    "4 high_watermark 100 low_watermark 100",
+    "4 high_watermark 0 low_watermark 0",
+    "2 autocommit_blocks 1",
+    "2 writeback_jobs 1",
+    "1 metadata_only",
+)
+"""Of persistent-memory mode."""
+MEMORY_SHARE: Final = 0.25
+"""Of the walks: those in persistent-memory mode, where crashes have more outcomes."""
 STOCKED: Final = (0, 0, 0, 0, 0, 0, 0, 26)
 """Blocks that are in the cache at first; with 26 the metadata has more than one sector."""
 STARTED: Final = 0.15
@@ -93,15 +105,17 @@ class Done:
 
 def draw(profile: Profile, random: Random, repaired: bool) -> tuple[Repair | None, Plan]:
     """Everything about a walk but its events, and the repair that is missing in it."""
-    missing = None if repaired else random.choice(sorted(Repair, key=lambda one: one.name))
+    pmem_mode = random.random() < MEMORY_SHARE
+    acting = ALL_REPAIRS if pmem_mode else ALL_REPAIRS - OF_MEMORY
+    missing = None if repaired else random.choice(sorted(acting, key=lambda one: one.name))
     without = NO_REPAIRS if missing is None else frozenset({missing})
-    return missing, plan(profile.repaired(without=without), random)
+    return missing, plan(profile.repaired(without=without), random, pmem_mode)
 
 
-def plan(profile: Profile, random: Random) -> Plan:
-    """A walk of exactly this profile."""
-    start = random.choice(STARTS) if random.random() < STARTED else None
-    used, n_stocked = _setting(profile, random, start)
+def plan(profile: Profile, random: Random, pmem_mode: bool = False) -> Plan:
+    """A walk of exactly this profile, or of the same on a kernel that has persistent memory."""
+    start = random.choice(STARTS) if not pmem_mode and random.random() < STARTED else None
+    used, n_stocked = _setting(profile, random, start, pmem_mode)
     bounds = Bounds(
         _some(usual_ops(used), random), random.randint(1, 3), random.choice((0, 0, 1, 2))
     )
@@ -118,15 +132,21 @@ def plan(profile: Profile, random: Random) -> Plan:
     )
 
 
-def _setting(profile: Profile, random: Random, start: Start | None) -> tuple[Setting, int]:
+def _setting(
+    profile: Profile, random: Random, start: Start | None, pmem_mode: bool
+) -> tuple[Setting, int]:
     """Of a walk, and how many blocks are stocked there."""
     if start is not None:
-        return Setting(profile, start.options, N_ENTRIES, N_BLOCKS), 0
-    n_stocked = random.choice(STOCKED)
+        kernel = with_memory(profile) if pmem_mode else profile
+        return Setting(kernel, start.options, N_ENTRIES, N_BLOCKS, pmem_mode=pmem_mode), 0
+    # The metadata of persistent memory has no sectors: with many entries it is as with few.
+    n_stocked = 0 if pmem_mode else random.choice(STOCKED)
     block_size = ByteCount(random.choice((512, 512, 512, 1024)))
     n_sectors = random.randint(2, 4) * block_size // 512
     n_entries = n_stocked + random.randint(2, 6)
-    return Setting(profile, random.choice(OPTIONS), n_entries, n_sectors, block_size), n_stocked
+    kernel = with_memory(profile, block_size) if pmem_mode else profile
+    options = random.choice(MEMORY_OPTIONS if pmem_mode else OPTIONS)
+    return Setting(kernel, options, n_entries, n_sectors, block_size, pmem_mode), n_stocked
 
 
 def _some(ops: tuple[Op, ...], random: Random) -> tuple[Op, ...]:
@@ -176,5 +196,7 @@ def _note(done: Done, walker: Walker, world: World, event: Turn) -> None:
 def as_found(find: Find, profile: Profile) -> Wrong | None:
     """What the profile itself, without any repair, comes to on the path of a find."""
     used = find.plan.used
+    if used.pmem_mode:
+        profile = with_memory(profile, used.block_size)
     again = find.plan._replace(used=replace(used, profile=profile))
     return again.walker().replay(find.wrong.path)

@@ -17,6 +17,7 @@ _LAZY: Final = (
     Kind.WORK,
     Kind.COPY,
     Kind.ENDIO,
+    Kind.SWEEP,
     Kind.COPIES,
     Kind.SOME_COPIES,
 )
@@ -27,6 +28,7 @@ _BACKGROUND: Final = (
     Kind.ENDIO,
     Kind.SETTLE,
     Kind.GO_ON,
+    Kind.SWEEP,
     Kind.COPIES,
     Kind.SOME_COPIES,
 )
@@ -37,6 +39,7 @@ _EAGER: Final = (
     Kind.WORK,
     Kind.GO_ON,
     Kind.SETTLE,
+    Kind.SWEEP,
     Kind.COPIES,
     Kind.SOME_COPIES,
 )

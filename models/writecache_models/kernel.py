@@ -13,12 +13,13 @@ place.
 """
 
 from collections.abc import Callable, Collection
+from functools import lru_cache
 
 from writecache_models.actions import ENDS_COPIES, Action, ChoiceError, HangError, Kind, PanicError
-from writecache_models.copies import entangled
+from writecache_models.copies import Homing, entangled, sweeps
 from writecache_models.core import Core
 from writecache_models.devices import Devices, OutOfRangeError
-from writecache_spec.effects import NotEnabled, Timer, Work
+from writecache_spec.effects import Copy, NotEnabled, Timer, Work
 from writecache_spec.events import (
     AutocommitTimer,
     CopyEnd,
@@ -76,6 +77,7 @@ class Kernel(Core):
             found.append(Action(Kind.ENDIO))
         found += [Action(Kind.COPY, which) for which in ways[1:]]
         sleeps = Waiter.WRITEBACK in wc.sleeping
+        found += self._sweeps()
         if ways and (sleeps if running else self._queue):
             batches = self._copies.batches()
             found += [Action(Kind.COPIES, n_copies) for n_copies in batches]
@@ -94,6 +96,21 @@ class Kernel(Core):
             # It fails, and nothing that ends after it is freed: any may end before.
             return list(range(len(copies)))
         return entangled(copies)
+
+    def _sweeps(self) -> tuple[Action, ...]:
+        """The ways in which copies may all end before one that fails, if one does."""
+        copies = self._copies.in_order()
+        if not copies or not self._copies.fresh or self._copies.fits(copies[0]):
+            return ()
+        return _sweeps(self._fitting())
+
+    def _fitting(self) -> tuple[Homing, ...]:
+        return tuple(filter(self._copies.fits, self._copies.in_order()))
+
+    def _end_sweep(self, which: int) -> None:
+        fitting = self._fitting()
+        for copy in [fitting[number] for number in sweeps(fitting)[which]]:
+            self._end_copy(self._copies.in_order().index(copy))
 
     def run_one(self, held: Collection[Kind] = ()) -> bool:
         """Let one thing happen, canonically the first; False where nothing can."""
@@ -115,6 +132,8 @@ class Kernel(Core):
                 self._end_copy(action.which)
             case Kind.ENDIO:
                 self._end_io()
+            case Kind.SWEEP:
+                self._end_sweep(action.which)
             case Kind.COPIES | Kind.SOME_COPIES:
                 for _ in range(action.which):
                     self._end_copy(0)
@@ -148,13 +167,17 @@ class Kernel(Core):
 
     def _end_io(self) -> None:
         self._step(EndioTake())
-        self._step(EndioThread())
+        while self._live().endio_taken:
+            self._step(EndioThread())
 
     def _end_copy(self, which: int) -> None:
         copy = self._copies.end(which)
         failed = False
         try:
-            self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
+            if isinstance(copy, Copy):
+                self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
+            else:
+                self.devices.write_origin(self._live().config, copy)
         except OutOfRangeError:
             failed = True
         self._step(CopyEnd(copy.job, failed))
@@ -196,3 +219,11 @@ class Kernel(Core):
             self.settle()
         self.now = Jiffies(end)
         self.settle()
+
+
+@lru_cache(maxsize=64)
+def _sweeps(copies: tuple[Homing, ...]) -> tuple[Action, ...]:
+    return tuple(
+        Action(Kind.SWEEP, which, sum(copies[number].job.n_blocks for number in sweep))
+        for which, sweep in enumerate(sweeps(copies))
+    )

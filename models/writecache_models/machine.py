@@ -7,11 +7,20 @@ time, then everything that is left to do, until it is settled.
 
 from collections.abc import Sequence
 
+from writecache_models.actions import Outcome, PanicError
 from writecache_models.devices import Devices, named_start_sectors
-from writecache_models.requests import Outcome, Requests
+from writecache_models.requests import Requests
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct, start_sector_of
-from writecache_spec.effects import AwaitWorkQueue, Effect, FlushDevice, WriteMetadata
+from writecache_spec.effects import (
+    AwaitWorkQueue,
+    Broken,
+    Effect,
+    FlushDevice,
+    StoreEntry,
+    StoreSuperblock,
+    WriteMetadata,
+)
 from writecache_spec.events import FlushMessageEnd, Message, Resume, Suspend, SuspendEnd
 from writecache_spec.profile import Profile
 from writecache_spec.state import Waiter
@@ -33,13 +42,19 @@ class Machine(Requests):
         copy.adopt(self)
         copy.start_sectors, copy._tag = self.start_sectors, self._tag
         copy.request, copy.write_errno = self.request, self.write_errno
+        copy._pattern_tag, copy._rest = self._pattern_tag, self._rest
         return copy
 
     def open(self, line: str) -> Outcome:
         """Construct and resume; on a device that is open: load, suspend, resume."""
         underlying = {
-            name: BlockDevice(ByteCount(len(data)))
-            for name, data in (("CACHE", self.devices.cache), ("ORIGIN", self.devices.origin))
+            "CACHE": BlockDevice(
+                ByteCount(len(self.devices.cache)),
+                # A piece of it that is cut inside a page is none.
+                is_persistent_memory=self.profile.environment.persistent_memory
+                and len(self.devices.cache) % self.profile.environment.page_size == 0,
+            ),
+            "ORIGIN": BlockDevice(ByteCount(len(self.devices.origin))),
         }
         start_sector = start_sector_of(self.profile, line, underlying)
         superblock = None
@@ -48,6 +63,8 @@ class Machine(Requests):
             superblock = self.devices.superblock(start_sector)
         construction = construct(self.profile, line, underlying, superblock)
         self._play_construction(construction.effects, start_sector)
+        if isinstance(construction.result, Broken):
+            raise PanicError(construction.result.reason)
         if isinstance(construction.result, Refusal):
             return Outcome(*construction.result)
         if self.wc is not None and not self.wc.suspended:
@@ -67,6 +84,9 @@ class Machine(Requests):
             if isinstance(effect, WriteMetadata):
                 assert start_sector is not None
                 self.devices.write_metadata(start_sector, effect)
+            elif isinstance(effect, StoreSuperblock | StoreEntry):
+                assert start_sector is not None
+                self.devices.store(start_sector, effect)
             elif isinstance(effect, FlushDevice):
                 self.devices.flush(effect.device)
         self.devices.forget_metadata()

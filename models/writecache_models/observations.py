@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
+from writecache_models.actions import Outcome
 from writecache_models.content import Content
 from writecache_models.devices import Devices, content_digest
 from writecache_models.machine import Machine
-from writecache_models.requests import Outcome
 from writecache_models.trace import BEGIN, Observation, Op, Trace
 from writecache_spec.numbers import split_words
 from writecache_spec.profile import Profile, profile_for_kernel

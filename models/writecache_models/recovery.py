@@ -30,8 +30,12 @@ class Recovered(NamedTuple):
 class Recoveries:
     """Recoveries of one setting's images, each made once."""
 
-    def __init__(self, setting: Setting, depth: int = 2, limit: int = 1_000_000) -> None:
+    def __init__(
+        self, setting: Setting, depth: int = 2, limit: int = 1_000_000, crashes: int | None = None
+    ) -> None:
         self.setting = setting
+        self.crashes = crashes
+        """How many contents of one crash of a recovery are recovered again; None: all of them."""
         self.depth = depth
         """How often recovery may crash before it comes through."""
         self.limit = limit
@@ -65,30 +69,36 @@ class Recoveries:
         reads: dict[Values, None] = {values: None}
         problems: dict[str, None] = {}
         if depth:
-            for again in _images(after.moments[:-1]):
+            for again in self._images(after.moments[:-1]):
                 if again == image:
                     continue
                 other = self.of(again, depth - 1)
                 reads |= dict.fromkeys(other.reads)
                 problems |= dict.fromkeys(other.problems)
-            for again in after.moments[-1].remains.images():
+            for again in self._images(after.moments[-1:]):
                 # Read to its end: the next crash must not change what was read.
                 if again != image and self.of(again, depth - 1).reads[:1] != (values,):
                     problems["a second crash changes what was read after the first"] = None
         return Recovered(tuple(reads), tuple(problems))
 
-
-def _images(moments: tuple[Moment, ...]) -> dict[Image, None]:
-    return {image: None for moment in moments for image in moment.remains.images()}
+    def _images(self, moments: tuple[Moment, ...]) -> dict[Image, None]:
+        found = (moment.remains.some(self.crashes) for moment in moments)
+        return {image: None for images in found for image in images}
 
 
 class Judge:
     """Lets the power fail at moments, and asks the contract."""
 
-    def __init__(self, setting: Setting, depth: int = 2, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        depth: int = 2,
+        limit: int | None = None,
+        recovery_limit: int | None = None,
+    ) -> None:
         self.limit = limit
         """How many contents of one crash are judged; None: all of them."""
-        self.recoveries = Recoveries(setting, depth)
+        self.recoveries = Recoveries(setting, depth, crashes=recovery_limit)
         self._sectors = range(setting.origin_sectors)
         self.n_states = 0
         """Contents that crashes left, one by one."""

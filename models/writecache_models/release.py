@@ -14,6 +14,7 @@ from writecache_models.expanding import Bound
 from writecache_models.exploring import Progress
 from writecache_models.world import Setting
 from writecache_spec.profile import PROFILES
+from writecache_spec.repairs import OF_MEMORY
 from writecache_spec.units import ByteCount, sectors_of
 
 REPORT: Final = Path(__file__).parent / "release.json"
@@ -36,6 +37,7 @@ def bound(
 
     The operations: a write of every run of neighbouring blocks, a flush, a discard of everything,
     a `flush` message; with two clients also a read of everything and a FUA write of one block.
+    The repairs are those that act in SSD mode.
     """
     described = PROFILES[profile]
     size = sectors_of(ByteCount(block_size))
@@ -49,7 +51,7 @@ def bound(
     if n_clients > 1:
         ops += [("read", 0, everything), ("write_fua", 0, size)]
     setting = Setting(
-        described.repaired() if repaired else described,
+        described.repaired(without=OF_MEMORY) if repaired else described,
         "0" if watermark is None else f"4 high_watermark {watermark} low_watermark {watermark}",
         entries,
         everything,

@@ -10,26 +10,18 @@ some or all of it may have run: such a gap is a choice.
 
 from typing import NamedTuple
 
-from writecache_models.actions import Action, HangError, Kind
+from writecache_models.actions import Action, HangError, Kind, Outcome
 from writecache_models.devices import Devices, pattern
 from writecache_models.kernel import Kernel
 from writecache_spec.effects import Remap
 from writecache_spec.events import Bio, Device, EndIo, Map, Op
 from writecache_spec.profile import Profile
-from writecache_spec.state import blocks_at
-from writecache_spec.units import Sector, sectors_of
+from writecache_spec.remainder import remainder
+from writecache_spec.state import blocks_at, flush_numbers
+from writecache_spec.units import Sector, bytes_of, sectors_of
 
 BIO_SECTORS = 2048
 """The largest request that reaches the target whole: 256 pages."""
-
-
-class Outcome(NamedTuple):
-    """What an operation returned."""
-
-    errno: str | None = None
-    message: str | None = None
-    """The constructor's, where it refused."""
-    data: bytes | None = None
 
 
 GOES_ON = (Kind.GO_ON, Kind.SETTLE)
@@ -41,6 +33,8 @@ class _Write(NamedTuple):
 
     bio: Bio
     """What is left of the request that is being mapped."""
+    bio_end: Sector
+    """Where that request ends."""
     end: Sector
     """Where the whole write ends; larger ones are several requests."""
     tag: int
@@ -60,6 +54,8 @@ class Requests(Kernel):
         self.waiting_at_gap = False
         """Whether a search has still to say how the request goes on."""
         self._tag = 0
+        self._pattern_tag = 0
+        """Of the vectors' pattern, in the write that is being mapped."""
 
     def write(
         self, sector: int, n_sectors: int, tag: int, fua: bool = False, dsync: bool = False
@@ -101,7 +97,8 @@ class Requests(Kernel):
         if self.write_errno is None:
             count = Sector(min(n_sectors, BIO_SECTORS))
             bio = Bio(Op.WRITE, Sector(sector), count, fua, tag=self._new_tag())
-            self.request = _Write(bio, Sector(sector + n_sectors), tag, dsync)
+            ends = Sector(sector + count), Sector(sector + n_sectors)
+            self.request = _Write(bio, *ends, tag, dsync)
 
     def options(self) -> list[Action]:
         """What may happen at a gap in a write, or after it, the canonical way first."""
@@ -109,9 +106,8 @@ class Requests(Kernel):
             return []
         if self.request is None or self.request.bio.tag in self._live().sleeping:
             return self.actions()
-        before_flush = self.request.bio.op is Op.FLUSH
         # A client that comes back with a flush has let everything run.
-        first = [Action(Kind.SETTLE)] if before_flush else []
+        first = [Action(Kind.SETTLE)] if self.request.bio.op is Op.FLUSH else []
         return [*first, Action(Kind.GO_ON), *self.actions()]
 
     def proceed(self) -> None:
@@ -123,55 +119,71 @@ class Requests(Kernel):
         if bio.op is Op.FLUSH:
             self.write_errno = self._flush()
             return
+        self._pattern_tag = request.tag
         self._step(Map(bio, self.now))
         if bio.tag in self._live().sleeping:
             if not self.pending():
                 raise HangError
-            self.request = request
+            assert self._rest is not None
+            self.request = request._replace(bio=self._rest)
             return
-        done = self._submit_piece(bio, request.tag)
+        rest = self._submit_piece(bio)
         self.write_errno = self._completed.pop(bio.tag, None)
         if self.write_errno:
             return
-        sector = Sector(bio.sector + done)
-        rest = Sector(bio.n_sectors - done or min(BIO_SECTORS, request.end - sector))
-        if sector < request.end:
-            self.request = request._replace(bio=bio._replace(sector=sector, n_sectors=rest))
+        if rest is None and request.bio_end < request.end:
+            count = Sector(min(BIO_SECTORS, request.end - request.bio_end))
+            rest = bio._replace(sector=request.bio_end, n_sectors=count)
+            request = request._replace(bio_end=Sector(rest.sector + count))
+        if rest is not None:
+            self.request = request._replace(bio=rest)
         elif request.dsync:
             self.request = request._replace(bio=Bio(Op.FLUSH))
 
-    def _submit_piece(self, bio: Bio, tag: int) -> int:
-        """Map a write once, do what it asks; returns how many sectors were accepted."""
+    def _submit_piece(self, bio: Bio) -> Bio | None:
+        """Do what a write that was mapped asks; returns what is left of it."""
         if not self._remapped:
-            return 0
+            # Reported: with an error, or by persistent memory, which has taken it whole.
+            return None
         remap = self._remapped.pop()
-        content = pattern(bio.sector, remap.n_sectors, tag)
+        content = self._data(remap.bio._replace(n_sectors=remap.n_sectors))
         self.devices.write(remap.device, remap.sector, content, remap.bio.fua)
         self._end(remap)
         self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
-        return remap.n_sectors
+        return remainder(self.profile, bio, remap.bio, remap.n_sectors)
+
+    def _data(self, bio: Bio) -> bytes:
+        return pattern(bio.sector, bio.n_sectors, self._pattern_tag)
 
     def read(self, sector: int, n_sectors: int) -> Outcome:
         """One direct read."""
-        refusal = self._refuse_misaligned(sector, n_sectors)
-        if refusal.errno:
+        if (refusal := self._refuse_misaligned(sector, n_sectors)).errno:
             return refusal
-        parts: list[bytes] = []
-        position, end = sector, sector + n_sectors
-        while position < end:
-            # A request of its own begins at every multiple of the largest one.
-            left = BIO_SECTORS - (position - sector) % BIO_SECTORS
-            count = Sector(min(left, end - position))
-            bio = Bio(Op.READ, Sector(position), count, tag=self._new_tag())
-            self._map(bio)
-            if errno := self._completed.pop(bio.tag, None):
-                return Outcome(errno)
-            remap = self._remapped.pop()
-            parts.append(self.devices.read(remap.device, remap.sector, remap.n_sectors))
-            self._end(remap)
-            position += remap.n_sectors
+        buffer = bytearray(bytes_of(n_sectors))
+        for first in range(sector, sector + n_sectors, BIO_SECTORS):
+            count = Sector(min(BIO_SECTORS, sector + n_sectors - first))
+            bio: Bio | None = Bio(Op.READ, Sector(first), count, tag=self._new_tag())
+            while bio is not None:
+                place = bytes_of(bio.sector - sector)
+                content, bio, errno = self._read_piece(bio)
+                if errno:
+                    return Outcome(errno)
+                buffer[place : place + len(content)] = content
         self.settle()
-        return Outcome(data=b"".join(parts))
+        return Outcome(data=bytes(buffer))
+
+    def _read_piece(self, bio: Bio) -> tuple[bytes, Bio | None, str | None]:
+        """Map a read once; what it yields, what is left of it, and its error."""
+        self._map(bio)
+        rest = None
+        if self._remapped:
+            remap = self._remapped.pop()
+            self._loaded.append(self.devices.read(remap.device, remap.sector, remap.n_sectors))
+            self._end(remap)
+            rest = remainder(self.profile, bio, remap.bio, remap.n_sectors)
+        content = b"".join(self._loaded)
+        self._loaded.clear()
+        return content, rest, self._completed.pop(bio.tag, None)
 
     def flush(self) -> Outcome:
         """One fsync."""
@@ -181,16 +193,14 @@ class Requests(Kernel):
 
     def _flush(self) -> str | None:
         """Send a flush as often as the target asks; the first error is the result."""
-        errnos = [
-            self._submit_whole(Bio(Op.FLUSH, flush_number=number, tag=self._new_tag()))
-            for number in self.profile.flush_numbers
-        ]
-        return next(filter(None, errnos), None)
+        numbers = flush_numbers(self._live().config)
+        flushes = [Bio(Op.FLUSH, flush_number=number, tag=self._new_tag()) for number in numbers]
+        return next(filter(None, list(map(self._submit_whole, flushes))), None)
 
     def discard(self, sector: int, n_sectors: int) -> Outcome:
         """One BLKDISCARD."""
-        refusal = self._refuse_misaligned(sector, n_sectors)
-        if refusal.errno or sector + n_sectors > sectors_of(len(self.devices.origin)):
+        misaligned = self._refuse_misaligned(sector, n_sectors).errno
+        if misaligned or sector + n_sectors > sectors_of(len(self.devices.origin)):
             return Outcome("EINVAL")
         bio = Bio(Op.DISCARD, Sector(sector), Sector(n_sectors), tag=self._new_tag())
         errno = self._submit_whole(bio)

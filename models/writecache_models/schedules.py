@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
-from writecache_models.actions import Action, HangError, Kind, PanicError
+from writecache_models.actions import Action, HangError, Kind, Outcome, PanicError
 from writecache_models.habits import HABITS, habits_after, habitual
 from writecache_models.machine import Machine
 from writecache_models.observations import observe, perform, still_possible
-from writecache_models.requests import GOES_ON, Outcome
+from writecache_models.requests import GOES_ON
 from writecache_models.vectors import Observation, Op
 
 Played = tuple[tuple[int, ...], Machine, Observation]
 """Choices made, the machine after them, and what it shows."""
 
+AIMED_AT: Final = (Kind.SOME_COPIES, Kind.SWEEP)
+"""There are so many of these that of a write only some are looked at, or none."""
 AIM_FIRST_AT: Final = (0.5, 0.25)
 """Of all numbers of copies that may end, as a share: what is tried first, and then."""
 
@@ -29,6 +31,10 @@ class _Node(NamedTuple):
 
     cost: int
     number: int
+    """Falls as nodes are made: of equal ones the last made comes first.
+
+    So a schedule is followed to its end before the next one breaks with a habit; else a bounded
+    search would begin them all and end none."""
     path: tuple[int, ...]
     machine: Machine
     habit: int
@@ -78,7 +84,9 @@ class Recorded(NamedTuple):
             fork = machine.fork()
             states: list[int] = []
             fork.states = states
-            yield choices, fork, self.perform(fork, choices)
+            expected = self.perform(fork, choices)
+            yield choices, fork, expected
+            wanted = _more_free(expected, self.seen)
             for position in range(len(choices), len(fork.alternatives)):
                 if states[position] in visited:
                     # What is chosen from here on has been chosen from there.
@@ -86,9 +94,10 @@ class Recorded(NamedTuple):
                 visited.add(states[position])
                 canonical = (0,) * (position - len(choices))
                 for choice, way in enumerate(fork.alternatives[position][1:], 1):
+                    if way.kind is Kind.SWEEP and way.n_blocks != wanted:
+                        continue
                     made += 1
-                    # In which order copies end that write one place matters most.
-                    dearer = cost + (1 if way.kind is Kind.COPY and way.which else 3)
+                    dearer = cost + _price_of_settling(way, bool(self.seen.get("hang")))
                     heappush(agenda, (dearer, made, (*choices, *canonical, choice)))
 
     def _write_schedules(self, machine: Machine, effort: int) -> Iterator[Played]:
@@ -98,7 +107,7 @@ class Recorded(NamedTuple):
         begun.begin_write(sector, n_sectors, tag, name == "write_fua", name == "write_dsync")
         agenda: list[_Node] = [_Node(0, 0, (), begun, 0)]
         visited: set[object] = set()
-        made = 0
+        number = 0
         while agenda:
             node = heappop(agenda)
             death = _proceed(node.machine)
@@ -111,12 +120,12 @@ class Recorded(NamedTuple):
             if too_many or state in visited or not still_possible(node.machine, self.seen):
                 continue
             visited.add(state)
-            choices = [one for one in enumerate(options) if one[1].kind is not Kind.SOME_COPIES]
+            choices = [one for one in enumerate(options) if one[1].kind not in AIMED_AT]
             for choice, trial, expected in self._aimed(node.machine, options):
                 choices.append((choice, options[choice]))
                 yield (*node.path, choice), trial, expected
-            children = list(_children(node, choices, made))
-            made += len(children)
+            children = list(_children(node, choices, number))
+            number -= len(children)
             for child in children:
                 heappush(agenda, child)
             if not children:
@@ -160,7 +169,27 @@ def _free_blocks(seen: Observation) -> int | None:
     return int(words[2]) if len(words) > 2 else None
 
 
-def _children(node: _Node, choices: list[tuple[int, Action]], made: int) -> Iterator[_Node]:
+def _price_of_settling(way: Action, hangs: bool) -> int:
+    """What it costs to settle otherwise.
+
+    Before a copy that fails any others may have ended; else the order matters most in which copies
+    end that write one place.  Who waits for ever has gone to sleep after the error that would have
+    woken it: then copies have ended before the work queue went on.
+    """
+    if way.kind is Kind.SWEEP:
+        return 0
+    if hangs:
+        return 1 if way in (Action(Kind.COPY), Action(Kind.ENDIO)) else 3
+    return 1 if way.kind is Kind.COPY and way.which else 3
+
+
+def _more_free(expected: Observation, seen: Observation) -> int | None:
+    """How many more blocks were seen to be free than were expected."""
+    found, wanted = _free_blocks(expected), _free_blocks(seen)
+    return None if found is None or wanted is None else wanted - found
+
+
+def _children(node: _Node, choices: list[tuple[int, Action]], number: int) -> Iterator[_Node]:
     """What may come of a gap: each thing that can happen, with each habit that goes on from it."""
     # Where there is one way only there is no choice, unless a request is under way.
     options = [option for _, option in choices]
@@ -173,11 +202,11 @@ def _children(node: _Node, choices: list[tuple[int, Action]], made: int) -> Iter
             continue
         path = (*node.path, choice) if is_choice else node.path
         for habit in habits_after(node.habit, ways, option):
-            made += 1
+            number -= 1
             # The first habit's way is canonical; to take up another costs once.
             broken = habit != node.habit or ways[node.habit] != option
             cost = node.cost + (_price(option) if broken else 0)
-            yield _Node(cost, made, path, machine, habit)
+            yield _Node(cost, number, path, machine, habit)
 
 
 def _price(option: Action) -> int:

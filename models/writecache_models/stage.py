@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 from writecache_models.contract import Contract
-from writecache_models.symbolic import ZEROS, Remains
+from writecache_models.symbolic import ZEROS, Remains, Shape
+from writecache_models.symbolic_memory import TORN, MemoryShape
 from writecache_models.world import Piece, Setting, World, remains
 from writecache_spec.effects import (
     AwaitWorkQueue,
@@ -12,7 +13,9 @@ from writecache_spec.effects import (
     Complete,
     Copy,
     Effect,
+    Fence,
     FlushDevice,
+    LoadBlock,
     Log,
     NotEnabled,
     QueueWork,
@@ -21,11 +24,15 @@ from writecache_spec.effects import (
     Sleep,
     StartTimer,
     StopTimer,
+    StoreBlock,
+    StoreEntry,
+    StoreSuperblock,
     WriteMetadata,
+    WriteOrigin,
 )
 from writecache_spec.events import Bio, Device, Event
 from writecache_spec.events import Op as Asks
-from writecache_spec.state import State
+from writecache_spec.state import State, cache_sector
 from writecache_spec.step import step
 
 
@@ -53,6 +60,8 @@ class Stage(ABC):
         self.moments: list[Moment] = []
         self.violations: list[str] = []
         self.n_ios = 0
+        self._rest: Bio | None = None
+        """What is left of a request that has gone to sleep."""
         self._returned: str | None = None
         self._has_returned = self._awaits = False
 
@@ -94,9 +103,13 @@ class Stage(ABC):
                 self._remap(effect)
             case Complete(bio, errno):
                 self._report(bio, errno)
-            case Copy():
+            case Copy() | WriteOrigin():
                 self._become(copies=(*world.copies, effect))
-            case Log() | Sleep() | NotEnabled():
+            case StoreSuperblock() | StoreEntry() | StoreBlock() | LoadBlock() | Fence():
+                self._use_memory(effect)
+            case Sleep(_, rest):
+                self._rest = rest
+            case Log() | NotEnabled():
                 pass
             case _:
                 self._play_control(effect)
@@ -125,6 +138,7 @@ class Stage(ABC):
         if isinstance(effect, WriteMetadata):
             if effect.first_sector + effect.n_sectors > self.shape.data_start:
                 self.violations.append("metadata is written over data")
+            assert isinstance(self.shape, Shape)
             writes = list(self.shape.metadata_sectors(effect))
             cache = self.world.cache
             if effect.fua and len(writes) > 1:
@@ -134,6 +148,35 @@ class Stage(ABC):
             self._become(cache=cache.fail(writes) if failed else cache.write(writes, effect.fua))
         elif not failed:
             self._flush(effect.device)
+
+    def _use_memory(
+        self, effect: StoreSuperblock | StoreEntry | StoreBlock | LoadBlock | Fence
+    ) -> None:
+        """The processor uses persistent memory.
+
+        What a crash leaves before a fence it may leave after any store that came before: the moment
+        before the fence stands for them all.
+        """
+        cache = self.world.cache
+        match effect:
+            case Fence():
+                self._moment()
+                self._become(cache=cache.flush())
+                self._moment()
+            case LoadBlock(bio, block):
+                self._load(bio, self._place_of(block))
+            case StoreBlock(bio, block):
+                first, value = self._place_of(block), self._value_of(bio) + bio.sector
+                for number in range(bio.n_sectors):
+                    place = first + number
+                    cache = cache.write([(place, TORN), (place, value + number)])
+                self._become(cache=cache)
+            case _:
+                assert isinstance(self.shape, MemoryShape)
+                self._become(cache=cache.write(self.shape.stores(effect)))
+
+    def _place_of(self, block: int) -> int:
+        return self.shape.place(cache_sector(self._wc().config, block))
 
     def _flush(self, device: Device) -> None:
         if device is Device.CACHE:
@@ -158,6 +201,10 @@ class Stage(ABC):
     def _value_of(self, bio: Bio) -> int:
         """What a write writes to sector 0, if it did; every write and sector has its own value."""
         return 1 + bio.tag * self.setting.origin_sectors
+
+    @abstractmethod
+    def _load(self, bio: Bio, first: int) -> None:
+        """A piece of a read is copied from sectors of persistent memory."""
 
     @abstractmethod
     def _report(self, bio: Bio, errno: str | None) -> None:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from writecache_models.candidates import Turn, fails
 from writecache_models.recovery import Judge
 from writecache_models.stage import Moment
-from writecache_models.symbolic import Image, Remains, Symbol
+from writecache_models.symbolic import Image, Remains, Shape, Symbol
 from writecache_models.turns import turn
 from writecache_models.walking import Bounds, Walker, Wrong
 from writecache_models.world import Setting, World, after_crash, new_world
@@ -208,7 +208,8 @@ def stocked(setting: Setting, n_blocks: int, twice: bool = False) -> World:
     With `twice` it is what a crash at the end of a commit leaves: the first free block holds what
     sector 0 was, the last block what it is now.
     """
-    world, size = new_world(setting), setting.block_sectors
+    world, size, shape = new_world(setting), setting.block_sectors, setting.shape
+    assert isinstance(shape, Shape), "a stocked cache is an SSD"
     first = setting.origin_sectors - n_blocks * size
     held = [Entry(Sector(first + n * size), SequenceCount(1)) for n in range(n_blocks)]
     entries = [*held, *[FREE] * (setting.n_entries - n_blocks)]
@@ -216,12 +217,12 @@ def stocked(setting: Setting, n_blocks: int, twice: bool = False) -> World:
     if twice:
         entries[n_blocks] = Entry(Sector(0), SequenceCount(1))
         entries[-1] = Entry(Sector(0), SequenceCount(2))
-        place = setting.shape.n_metadata + n_blocks * size
+        place = shape.n_metadata + n_blocks * size
         cache = cache.write([(place, _OLD)], fua=True)
     superblock = Superblock(
         MAGIC, VERSION, setting.block_size, n_blocks=setting.n_entries, seq_count=3
     )
     metadata = Metadata(superblock, Vector(entries))
-    effect = WriteMetadata(Sector(0), Sector(setting.shape.data_start), metadata)
-    cache = cache.write(setting.shape.metadata_sectors(effect), fua=True)
+    effect = WriteMetadata(Sector(0), Sector(shape.data_start), metadata)
+    cache = cache.write(shape.metadata_sectors(effect), fua=True)
     return world._replace(cache=cache)

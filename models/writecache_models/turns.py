@@ -16,7 +16,7 @@ from writecache_models.world import Control, Setting, World, bytes_of_origin, vi
 from writecache_spec import events as happens
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct
-from writecache_spec.effects import Timer, Work
+from writecache_spec.effects import Broken, Timer, Work, WriteOrigin
 from writecache_spec.state import State
 from writecache_spec.units import Jiffies, Sector
 
@@ -142,7 +142,8 @@ class _Turn(Clients):
         world = self.world
         copy = world.copies[number]
         writes = tuple(enumerate(world.source(copy, self.shape), copy.origin_sector))
-        origin = world.origin.fail(writes) if failed else world.origin.write(writes)
+        fua = isinstance(copy, WriteOrigin) and copy.fua
+        origin = world.origin.fail(writes) if failed else world.origin.write(writes, fua)
         self._become(
             copies=(*world.copies[:number], *world.copies[number + 1 :]),
             origin=origin,
@@ -195,7 +196,9 @@ class _Turn(Clients):
         """The constructor runs, beside what is live."""
         sectors = self.world.cache.latest()
         underlying = {
-            "CACHE": BlockDevice(self.setting.cache_size),
+            "CACHE": BlockDevice(
+                self.setting.cache_size, is_persistent_memory=self.setting.pmem_mode
+            ),
             "ORIGIN": BlockDevice(bytes_of_origin(self.setting)),
         }
         made = construct(
@@ -203,6 +206,8 @@ class _Turn(Clients):
         )
         for effect in made.effects:
             self._play(effect)
+        if isinstance(made.result, Broken):
+            raise DeathError(made.result.reason.name)
         if isinstance(made.result, Refusal):
             self.violations.append(f"activation fails: {made.result.message}")
             return None

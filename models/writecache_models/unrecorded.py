@@ -19,6 +19,7 @@ OF_REPAIRS: Final = ("mends(", "must_stop(", "wc.unwritten", "ALL_REPAIRS")
 """A line with one of these is where a repair leaves what the kernel does."""
 
 _IO_ERROR: Final = "an I/O error: recorders inject none"
+_MEMORY_ERROR: Final = "a hardware memory error: recorders inject none"
 _EXHAUSTIVE: Final = "there is no other case"
 _MISUSE: Final = "misuse of the function, which no kernel commits"
 _NO_PACKAGE: Final = "6.12.117 and later in its series: no packaged user-mode kernel yet"
@@ -54,9 +55,19 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
     },
     "construct": {
         "if bitmap_bits(size.metadata_size) > MAXIMUM_BITMAP_BITS: -> "
-        'return Construction(Refusal("EFBIG", "Invalid device size"))': _HUGE.format("4 PiB"),
-        "if superblock is None: -> "
-        'return Construction(Refusal("EIO", "Unable to read first block of metadata"))': _IO_ERROR,
+        'return Refusal("EFBIG", "Invalid device size")': _HUGE.format("4 PiB"),
+        "if refusal is None and superblock is None: -> "
+        "refusal = NO_MEMORY_SUPERBLOCK if arguments.pmem_mode else NO_SUPERBLOCK": _IO_ERROR,
+        "if not device.is_synchronous: -> return ASYNCHRONOUS_MEMORY": (
+            "the emulated machine's memory is synchronous"
+        ),
+        "if device.size < page_size or bytes_of(device.first_sector) % page_size: -> "
+        'return Refusal("EINVAL", "Unable to map persistent memory for cache")': (
+            "what is no whole page, or begins inside one, has no DAX there"
+        ),
+    },
+    "endio": {
+        'if failed: -> wc = report_error(wc, transcript, "write error")': _IO_ERROR,
     },
     "layout": {
         "if n_blocks >= (U64 - SUPERBLOCK_SIZE) // ENTRY_SIZE: -> return SizeError.EFBIG": (
@@ -66,9 +77,13 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
     },
     "map": {
         "case Op.DISCARD: -> exit": _EXHAUSTIVE,
+        'case BioPrivate.FAILED: -> transcript.tell(Complete(event.bio, "EIO"))': _MEMORY_ERROR,
         "case BioPrivate.IN_PROGRESS | BioPrivate.FUA_IN_PROGRESS: -> exit": _EXHAUSTIVE,
         "if event.private is BioPrivate.FUA_IN_PROGRESS and not event.failed: -> "
         "wc = wc._replace(flush_list=(*wc.flush_list, event.bio))": _NO_PACKAGE,
+    },
+    "map_pmem": {
+        "if transcript.has_failed: -> remap = transcript.effects.pop()": _MEMORY_ERROR,
     },
     "map_write": {
         "if not run.overwrites or overwrites_count: -> return stats._replace(": _NO_PACKAGE,
@@ -80,18 +95,20 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         _by_itself('return ".".join(map(str, self.target_version))'): "for people",
     },
     "resume": {
-        "if event.metadata is None: -> "
-        'wc = report_error(wc, transcript, "unable to read metadata")': _IO_ERROR,
-        "if event.metadata is None or ( -> "
-        "on_disk = (MemoryEntry(FREE.original_sector, FREE.seq_count),) * wc.config.n_blocks": (
-            "an I/O error, or an error on a kernel that handles machine checks: user mode does not"
-        ),
+        'if event.metadata is None: -> complaint = "unable to read metadata"': _IO_ERROR,
+        "if wc.config.pmem_mode: -> "
+        'complaint = "hardware memory error when reading superblock"': _MEMORY_ERROR,
+        "if wc.config.pmem_mode: -> "
+        "return report_error(wc, transcript, complaint), (free,) * wc.config.n_blocks": _IO_ERROR,
+        "if entry is None: -> "
+        'complaint = "hardware memory error when reading metadata entry"': _MEMORY_ERROR,
     },
     "step": {
         "case Resume(): -> case _:": _EXHAUSTIVE,
         "case Phase.NO_PROGRESS | Phase.DRAIN: -> exit": _EXHAUSTIVE,
     },
     "transcript": {
+        "if number not in self._failed: -> self.has_failed = True": _IO_ERROR,
         "if wc.reads_in_progress: -> "
         'raise Abort(NotEnabled("reads of the cache device are in flight"))': (
             "one client: what waits for its request to end finds that it has"
@@ -99,6 +116,12 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         "if wc.writes_in_progress: -> "
         'raise Abort(NotEnabled("writes of the cache device are in flight"))': (
             "one client: what waits for its request to end finds that it has"
+        ),
+    },
+    "writeback_submit": {
+        "if wc.error or not n_blocks: -> "
+        "return wc._replace(endio_list=(*wc.endio_list, (job, wc.error)))": (
+            "an error between two submissions, or an origin of persistent memory that has shrunk"
         ),
     },
 }

@@ -23,6 +23,8 @@ MOST_IN_PAIRS: Final = 40
 """The longest path of which events are left out two by two."""
 LIMIT: Final = 64
 """Contents of one crash that a walk looks at."""
+MEMORY_LIMIT: Final = 12
+"""The same of a crash of a recovery of persistent memory, which has many words; it crashes once."""
 
 
 class Bounds(NamedTuple):
@@ -51,7 +53,7 @@ def usual_ops(setting: Setting) -> tuple[Op, ...]:
     ]
     return (
         *(("write", *run) for run in runs),
-        ("write_fua", *runs[0]),
+        *(("write_fua", *run) for run in (runs if setting.pmem_mode else runs[:1])),
         ("read", 0, setting.origin_sectors),
         ("discard", *runs[-1]),
         ("discard", 0, setting.origin_sectors),
@@ -72,6 +74,8 @@ class Walker:
 
     def __init__(self, setting: Setting, bounds: Bounds, judge: Judge | None = None) -> None:
         self.setting, self.bounds = setting, bounds
+        if judge is None and setting.pmem_mode:
+            judge = Judge(setting, depth=1, limit=LIMIT, recovery_limit=MEMORY_LIMIT)
         self.judge = judge or Judge(setting, limit=LIMIT)
         self.n_steps = 0
         self.n_moments = 0

@@ -15,12 +15,14 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from writecache_models.contract import Contract, FlushMessage, Request
+from writecache_models.copies import Homing
 from writecache_models.symbolic import Disk, Flying, Image, Remains, Shape, Symbol, ways
-from writecache_spec.effects import Copy, Remap, Timer, Work
+from writecache_models.symbolic_memory import MemoryShape
+from writecache_spec.effects import Copy, LoadBlock, Remap, Timer, Work
 from writecache_spec.events import Bio, BioPrivate, Device, Map, Op
 from writecache_spec.layout import MemorySize, calculate_memory_size
 from writecache_spec.profile import Profile
-from writecache_spec.state import State
+from writecache_spec.state import State, cache_sector
 from writecache_spec.step import step
 from writecache_spec.units import ByteCount, Sector, bytes_of, sectors_of
 
@@ -38,6 +40,8 @@ class Setting:
     origin_sectors: int
     """Whole cache blocks."""
     block_size: ByteCount = _SECTOR
+    pmem_mode: bool = False
+    """Whether the cache is persistent memory; the profile's kernel must have it."""
 
     @cached_property
     def block_sectors(self) -> Sector:
@@ -55,16 +59,27 @@ class Setting:
         return size
 
     @cached_property
-    def shape(self) -> Shape:
+    def shape(self) -> Shape | MemoryShape:
         """Of the cache device."""
         size = calculate_memory_size(self.cache_size, self.block_size)
         assert isinstance(size, MemorySize)
+        if self.pmem_mode:
+            return MemoryShape(self.n_entries, sectors_of(size.metadata_size))
         return Shape.of(self.n_entries, sectors_of(size.metadata_size))
 
     @cached_property
     def table(self) -> str:
         """The table line."""
-        return f"s ORIGIN CACHE {self.block_size} {self.options}"
+        mode = "p" if self.pmem_mode else "s"
+        return f"{mode} ORIGIN CACHE {self.block_size} {self.options}"
+
+
+def with_memory(profile: Profile, block_size: ByteCount = _SECTOR) -> Profile:
+    """The same target on a kernel that has persistent memory, in pages of one block."""
+    environment = profile.environment._replace(
+        persistent_memory=True, handles_hardware_errors=True, page_size=block_size
+    )
+    return profile._replace(environment=environment)
 
 
 class Piece(NamedTuple):
@@ -115,7 +130,7 @@ class World(NamedTuple):
     """Never changed: its successor is another one."""
     queue: tuple[Work, ...] = ()
     timers: frozenset[Timer] = frozenset()
-    copies: tuple[Copy, ...] = ()
+    copies: tuple[Homing, ...] = ()
     pieces: tuple[Piece, ...] = ()
     clients: tuple[Client, ...] = ()
     control: Control | None = None
@@ -131,10 +146,17 @@ class World(NamedTuple):
         """One of the two."""
         return self.cache if device is Device.CACHE else self.origin
 
-    def source(self, copy: Copy, shape: Shape) -> tuple[Symbol, ...]:
+    def source(self, copy: Homing, shape: Shape | MemoryShape) -> tuple[Symbol, ...]:
         """What a copy would copy now."""
-        first = shape.place(copy.cache_sector)
-        return tuple(self.cache.read(first + number) for number in range(copy.n_sectors))
+        if isinstance(copy, Copy):
+            runs = [copy.cache_sector]
+            length = copy.n_sectors
+        else:
+            assert self.wc is not None
+            runs = [cache_sector(self.wc.config, block) for block in copy.job.blocks]
+            length = self.wc.config.block_sectors
+        places = [shape.place(first) + number for first in runs for number in range(length)]
+        return tuple(self.cache.read(place) for place in places[: copy.n_sectors])
 
 
 def new_world(setting: Setting) -> World:
@@ -145,7 +167,7 @@ def new_world(setting: Setting) -> World:
     return World(None, Disk.of(zeros * n_kept), Disk.of(zeros * setting.origin_sectors), Contract())
 
 
-def remains(world: World, shape: Shape) -> Remains:
+def remains(world: World, shape: Shape | MemoryShape) -> Remains:
     """What a crash at this moment may leave."""
     flying: dict[Device, list[tuple[int, Symbol]]] = {Device.CACHE: [], Device.ORIGIN: []}
     for piece in world.pieces:
@@ -187,6 +209,10 @@ def visible(setting: Setting, world: World) -> Iterator[tuple[int, Any]]:
     for first in range(0, setting.origin_sectors, setting.block_sectors):
         bio = Bio(Op.READ, Sector(first), setting.block_sectors, tag=-1)
         for effect in step(wc, Map(bio)).effects:
+            if isinstance(effect, LoadBlock):
+                place = shape.place(cache_sector(wc.config, effect.block))
+                for number in range(effect.bio.n_sectors):
+                    yield first + number, world.cache.read(place + number)
             if isinstance(effect, Remap):
                 on_cache = effect.device is Device.CACHE
                 place = shape.place(effect.sector) if on_cache else effect.sector

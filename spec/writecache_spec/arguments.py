@@ -22,6 +22,8 @@ LOW_WATERMARK: Final = 45
 """Percent of the cache in use at which it ends."""
 AUTOCOMMIT_BLOCKS: Final = 65536
 """Uncommitted blocks that make a commit, in SSD mode."""
+AUTOCOMMIT_BLOCKS_PMEM: Final = 64
+"""The same in persistent-memory mode, where a commit is cheap."""
 AUTOCOMMIT_MS: Final = 1000
 """Milliseconds from a write to its commit."""
 PAUSE_WRITEBACK_MS: Final = 3000
@@ -37,6 +39,12 @@ class BlockDevice(NamedTuple):
 
     size: ByteCount
     logical_block_size: ByteCount = ByteCount(512)
+    first_sector: Sector = Sector(0)
+    """Where a partition begins on its disk."""
+    is_persistent_memory: bool = False
+    """Whether the processor can reach it (DAX)."""
+    is_synchronous: bool = True
+    """Of persistent memory: whether a fence is all that makes a store durable."""
 
 
 class Refusal(NamedTuple):
@@ -70,6 +78,10 @@ class Arguments(NamedTuple):
     metadata_only: bool = False
     pause_writeback: int | None = None
     """Milliseconds."""
+    pmem_mode: bool = False
+    """Mode `p`: the cache is persistent memory."""
+    fua: bool | None = None
+    """Whether writeback writes with FUA (`fua`, `nofua`)."""
 
 
 INVALID_OPTION: Final = Refusal("EINVAL", "Invalid optional argument")
@@ -91,10 +103,7 @@ def same_word(word: str, name: str) -> bool:
 def parse_arguments(
     words: tuple[str, ...], devices: Mapping[str, BlockDevice], profile: Profile
 ) -> Arguments | Refusal:
-    """Read a table line's words, naming devices in `devices`.
-
-    Persistent-memory tables are refused: only SSD mode is described so far.
-    """
+    """Read a table line's words, naming devices in `devices`."""
     head = _parse_devices(words, devices, profile)
     if isinstance(head, Refusal):
         return head
@@ -102,19 +111,19 @@ def parse_arguments(
     if isinstance(options, Refusal):
         return options
     cache_size = devices[head.cache].size
-    parsers = _OPTIONS if profile.has_pause else _OPTIONS_BEFORE_PAUSE
+    names = _option_names(profile, head.pmem_mode)
     rest = list(options)
     while rest:
         name = rest.pop(0)
-        known = next((option for option in parsers if same_word(name, option)), None)
+        known = next((option for option in names if same_word(name, option)), None)
         if known is None:
             return INVALID_OPTION
-        value: int | None = True
-        if known not in _FLAGS:
-            value = parsers[known](rest.pop(0), cache_size, profile) if rest else None
-        if value is None:
-            return INVALID_OPTION
-        fields: dict[str, Any] = {known: value}
+        fields: dict[str, Any] = dict([_FLAGS[known]]) if known in _FLAGS else {}
+        if known in _VALUES:
+            value = _VALUES[known](rest.pop(0), cache_size, profile) if rest else None
+            if value is None:
+                return INVALID_OPTION
+            fields = {known: value}
         head = head._replace(**fields)
     if watermarks(head)[0] < watermarks(head)[1]:
         return Refusal("EINVAL", "High watermark must be greater than or equal to low watermark")
@@ -134,7 +143,8 @@ def _parse_devices(
     environment = profile.environment
     if not words or not (same_word(words[0], "s") or same_word(words[0], "p")):
         return BAD_ARGUMENTS
-    if same_word(words[0], "p"):
+    pmem_mode = same_word(words[0], "p")
+    if pmem_mode and not environment.persistent_memory:
         return NO_PERSISTENT_MEMORY
     for position, role in ((1, "Origin"), (2, "Cache")):
         if len(words) <= position:
@@ -152,7 +162,7 @@ def _parse_devices(
         return Refusal("EINVAL", "Invalid block size")
     if block_size < max(devices[name].logical_block_size for name in words[1:3]):
         return Refusal("EINVAL", "Block size is smaller than device logical block size")
-    return Arguments(words[1], words[2], ByteCount(block_size))
+    return Arguments(words[1], words[2], ByteCount(block_size), pmem_mode=pmem_mode)
 
 
 def _option_words(words: tuple[str, ...], profile: Profile) -> tuple[str, ...] | Refusal:
@@ -184,8 +194,22 @@ def _at_most(limit: int) -> Callable[[str, ByteCount, Profile], int | None]:
     return parse
 
 
-_FLAGS: Final = ("cleaner", "metadata_only")
-_OPTIONS: Final[dict[str, Callable[[str, ByteCount, Profile], int | None]]] = {
+def _option_names(profile: Profile, pmem_mode: bool) -> list[str]:
+    """The options that a table may have."""
+    left_out = {"pause_writeback"} if pmem_mode else {"fua", "nofua"}
+    if not profile.has_pause:
+        left_out |= {"metadata_only", "pause_writeback"}
+    return [name for name in _ORDER if name not in left_out]
+
+
+_FLAGS: Final[dict[str, tuple[str, bool]]] = {
+    "cleaner": ("cleaner", True),
+    "fua": ("fua", True),
+    "nofua": ("fua", False),
+    "metadata_only": ("metadata_only", True),
+}
+"""Options without a value: which argument they set, and to what."""
+_VALUES: Final[dict[str, Callable[[str, ByteCount, Profile], int | None]]] = {
     "start_sector": _start_sector,
     "high_watermark": _percent,
     "low_watermark": _percent,
@@ -193,18 +217,11 @@ _OPTIONS: Final[dict[str, Callable[[str, ByteCount, Profile], int | None]]] = {
     "autocommit_blocks": _at_most(2**32),
     "autocommit_time": _at_most(_MAXIMUM_AUTOCOMMIT_MS),
     "max_age": _at_most(_MAXIMUM_AGE_MS),
-    "cleaner": _at_most(0),
-    "metadata_only": _at_most(0),
     "pause_writeback": _at_most(_MAXIMUM_PAUSE_MS),
 }
-"""In the order of the table line; `fua` and `nofua` are for persistent memory only.
-
-Flags take no value, so theirs is never parsed."""
-_OPTIONS_BEFORE_PAUSE: Final = {
-    name: parse
-    for name, parse in _OPTIONS.items()
-    if name not in ("metadata_only", "pause_writeback")
-}
+"""Options with a value, and how it is read."""
+_ORDER: Final = (*list(_VALUES)[:-1], *_FLAGS, "pause_writeback")
+"""As the table line has them."""
 
 
 def table_line(arguments: Arguments) -> str:
@@ -214,11 +231,13 @@ def table_line(arguments: Arguments) -> str:
     's ORIGIN CACHE 4096 3 max_age 5 cleaner'
     """
     words: list[str] = []
-    for name in _OPTIONS:
-        value = getattr(arguments, name)
-        if name in _FLAGS:
-            words += [name] * value
-        elif value is not None:
-            words += [name, str(value)]
-    head = ["s", arguments.origin, arguments.cache, str(arguments.block_size), str(len(words))]
+    for name in _ORDER:
+        if name in _VALUES:
+            value = getattr(arguments, name)
+            words += [] if value is None else [name, str(value)]
+        else:
+            field, given = _FLAGS[name]
+            words += [name] if getattr(arguments, field) is given else []
+    mode = "p" if arguments.pmem_mode else "s"
+    head = [mode, arguments.origin, arguments.cache, str(arguments.block_size), str(len(words))]
     return " ".join(head + words)

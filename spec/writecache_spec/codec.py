@@ -13,6 +13,17 @@ from writecache_spec.units import Sector, SequenceCount
 _SUPERBLOCK: Final = struct.Struct("<IIIIQQ4Q")
 _ENTRY: Final = struct.Struct("<QQ")
 
+SUPERBLOCK_FIELDS: Final = {
+    "magic": (0, 4),
+    "version": (4, 8),
+    "block_size": (8, 12),
+    "pad": (12, 16),
+    "n_blocks": (16, 24),
+    "seq_count": (24, 32),
+    "reserved": (32, 64),
+}
+"""Where each field of a superblock lies: its first byte, and the one after its last."""
+
 
 def encode_superblock(superblock: Superblock) -> bytes:
     """Encode a superblock into its 64 bytes.

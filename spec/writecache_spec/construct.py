@@ -6,17 +6,20 @@ Where the superblock's magic *and* version are zero the device is formatted:
 A crash in between leaves no magic, but the version: the next constructor refuses the device, unless
 it is mended (`Repair.FORMAT_VERSION`) to write the version last, too: then it formats again.
 
+In persistent-memory mode the same is stored, with a fence for each write and flush.
+
 Everything else that is found is checked, never mended.  A reload runs the constructor while the old
 table is still live.
 
-Describes `writecache_ctr`, `init_memory` and the sizes they work with.
+Describes `writecache_ctr`, `init_memory`, `persistent_memory_claim` and the sizes they work with.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from writecache_spec.arguments import (
     AUTOCOMMIT_BLOCKS,
+    AUTOCOMMIT_BLOCKS_PMEM,
     AUTOCOMMIT_MS,
     PAUSE_WRITEBACK_MS,
     Arguments,
@@ -25,8 +28,8 @@ from writecache_spec.arguments import (
     parse_arguments,
     watermarks,
 )
-from writecache_spec.commit import commit_regions, mark_all_dirty
-from writecache_spec.effects import Effect
+from writecache_spec.commit import commit_flushed, mark_all_dirty
+from writecache_spec.effects import Broken, Effect, Reason, StoreEntry, StoreSuperblock
 from writecache_spec.events import NONE_FAIL
 from writecache_spec.layout import (
     MAGIC,
@@ -59,11 +62,17 @@ from writecache_spec.units import (
 )
 from writecache_spec.vector import Vector
 
+NO_SUPERBLOCK: Final = Refusal("EIO", "Unable to read first block of metadata")
+NO_MEMORY_SUPERBLOCK: Final = Refusal("EIO", "Hardware memory error when reading superblock")
+ASYNCHRONOUS_MEMORY: Final = Refusal(
+    "ENOTSUP", "Asynchronous persistent memory not supported as pmem cache"
+)
+
 
 class Construction(NamedTuple):
     """What became of a table line."""
 
-    result: State | Refusal
+    result: State | Refusal | Broken
     effects: tuple[Effect, ...] = ()
     """What a format wrote, even where a refusal followed."""
 
@@ -85,17 +94,20 @@ def construct(
         return Construction(arguments)
     start_sector = arguments.start_sector or Sector(0)
     device_size = ByteCount(devices[arguments.cache].size - bytes_of(start_sector))
-    size = calculate_memory_size(device_size, arguments.block_size)
-    if isinstance(size, SizeError):
-        return Construction(Refusal(size.value, "Invalid device size"))
-    if bitmap_bits(size.metadata_size) > MAXIMUM_BITMAP_BITS:
-        return Construction(Refusal("EFBIG", "Invalid device size"))
-    if superblock is None:
-        return Construction(Refusal("EIO", "Unable to read first block of metadata"))
+    device = devices[arguments.cache]
+    if arguments.pmem_mode:
+        refusal, unreadable = _check_memory(device, profile), NO_MEMORY_SUPERBLOCK
+    else:
+        refusal, unreadable = _check_ssd(arguments, device_size), NO_SUPERBLOCK
+    if refusal is not None or superblock is None:
+        return Construction(refusal or unreadable)
 
     transcript = Transcript(failed)
     error = False
     if superblock.magic == 0 and superblock.version == 0:
+        size = calculate_memory_size(device_size, arguments.block_size)
+        if isinstance(size, SizeError):
+            return Construction(Refusal(size.value, "Unable to initialize device"))
         formatted = format_device(profile, arguments, size, transcript)
         superblock, error = formatted.superblock, formatted.error
     metadata_size = check_superblock(superblock, arguments.block_size, device_size)
@@ -116,6 +128,29 @@ def start_sector_of(
     return None if isinstance(arguments, Refusal) else arguments.start_sector or Sector(0)
 
 
+def _check_ssd(arguments: Arguments, device_size: ByteCount) -> Refusal | Broken | None:
+    """Whether the device has room, and not too much."""
+    size = calculate_memory_size(device_size, arguments.block_size)
+    if isinstance(size, SizeError):
+        return Refusal(size.value, "Invalid device size")
+    if bitmap_bits(size.metadata_size) > MAXIMUM_BITMAP_BITS:
+        return Refusal("EFBIG", "Invalid device size")
+    return None
+
+
+def _check_memory(device: BlockDevice, profile: Profile) -> Refusal | Broken | None:
+    """Whether the device is memory that the processor can use (`persistent_memory_claim`)."""
+    page_size = profile.environment.page_size
+    refuses = profile.mends(Repair.DAX_IS_ASKED_FOR)
+    if not device.is_persistent_memory and not refuses:
+        return Broken(Reason.NOT_PERSISTENT_MEMORY)
+    if not device.is_persistent_memory or not device.is_synchronous:
+        return ASYNCHRONOUS_MEMORY
+    if device.size < page_size or bytes_of(device.first_sector) % page_size:
+        return Refusal("EINVAL", "Unable to map persistent memory for cache")
+    return None
+
+
 def format_device(
     profile: Profile, arguments: Arguments, size: MemorySize, transcript: Transcript
 ) -> State:
@@ -128,9 +163,26 @@ def format_device(
         n_blocks=size.n_blocks,
     )
     wc = _initial_state(profile, arguments, size, superblock)
-    wc = commit_regions(mark_all_dirty(wc), transcript, data_too=False)
-    wc = wc._replace(superblock=superblock._replace(magic=MAGIC, version=VERSION), dirty_regions=1)
-    return commit_regions(wc, transcript, data_too=False)
+    store = arguments.pmem_mode
+    if store:
+        _store_empty_cache(superblock, version_last, transcript)
+    wc = commit_flushed(mark_all_dirty(wc), transcript, data_too=False)
+    superblock = superblock._replace(magic=MAGIC, version=VERSION)
+    if store:
+        fields = ("magic", "version") if version_last else ("magic",)
+        transcript.tell(StoreSuperblock(superblock, fields))
+    wc = wc._replace(superblock=superblock, dirty_regions=0 if store else 1)
+    return commit_flushed(wc, transcript, data_too=False)
+
+
+def _store_empty_cache(superblock: Superblock, version_last: bool, transcript: Transcript) -> None:
+    """Store zeros for the superblock, then all of it but the magic, then free entries."""
+    transcript.tell(StoreSuperblock(Superblock(), Superblock._fields))
+    for field in ("version", "block_size", "n_blocks", "seq_count")[version_last:]:
+        transcript.tell(StoreSuperblock(superblock, (field,)))
+    for number in range(superblock.n_blocks):
+        index = BlockIndex(number)
+        transcript.tell(StoreEntry(index, FREE.seq_count, FREE.original_sector))
 
 
 def _initial_state(
@@ -161,7 +213,10 @@ def _configure(profile: Profile, arguments: Arguments, size: MemorySize) -> Conf
         start_sector=start_sector,
         metadata_sectors=metadata_sectors,
         data_start=Sector(start_sector + metadata_sectors),
-        autocommit_blocks=_default(arguments.autocommit_blocks, AUTOCOMMIT_BLOCKS),
+        autocommit_blocks=_default(
+            arguments.autocommit_blocks,
+            AUTOCOMMIT_BLOCKS_PMEM if arguments.pmem_mode else AUTOCOMMIT_BLOCKS,
+        ),
         autocommit_jiffies=jiffies_of(_default(arguments.autocommit_time, AUTOCOMMIT_MS), hz),
         max_age=(
             Jiffies(U64_MAX) if arguments.max_age is None else jiffies_of(arguments.max_age, hz)
@@ -169,10 +224,12 @@ def _configure(profile: Profile, arguments: Arguments, size: MemorySize) -> Conf
         max_writeback_jobs=_default(arguments.writeback_jobs, default_writeback_jobs(profile)),
         pause=(
             jiffies_of(_default(arguments.pause_writeback, PAUSE_WRITEBACK_MS), hz)
-            if profile.has_pause
+            if profile.has_pause and not arguments.pmem_mode
             else Jiffies(0)
         ),
         metadata_only=arguments.metadata_only,
+        pmem_mode=arguments.pmem_mode,
+        writeback_fua=arguments.pmem_mode and arguments.fua is not False,
     )
 
 

@@ -11,7 +11,7 @@ next write asks for a commit at once.
 Describes `writecache_discard`.
 """
 
-from writecache_spec.commit import commit_regions
+from writecache_spec.commit import commit_flushed
 from writecache_spec.entries import free_entry, in_range
 from writecache_spec.state import State, entry_is_committed
 from writecache_spec.transcript import Transcript, wait_for_reads, wait_for_writes
@@ -30,5 +30,5 @@ def discard(wc: State, transcript: Transcript, start: Sector, end: Sector) -> St
             wc, wc.entries[index]
         ):
             wc = wc._replace(uncommitted_blocks=wrap32(wc.uncommitted_blocks - 1))
-        wc = free_entry(wc, index)
-    return commit_regions(wc, transcript, data_too=False)
+        wc = free_entry(wc, transcript, index)
+    return commit_flushed(wc, transcript, data_too=False)

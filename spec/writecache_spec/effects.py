@@ -2,14 +2,17 @@
 
 A write to a device is not durable before a `FlushDevice` of that device that comes after it, or
 unless it says FUA.  Metadata effects refer to the entries they carry and do not copy them.
+
+A store to persistent memory is made of aligned words of 8 bytes, each of which is stored whole.  It
+is not durable before a `Fence` that comes after it; until then a crash keeps any of its words.
 """
 
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from writecache_spec.events import Bio, BioPrivate, CopyJob, Device
+from writecache_spec.events import Bio, BioPrivate, CopyJob, Device, WriteJob
 from writecache_spec.layout import Superblock
-from writecache_spec.units import Jiffies, Sector
+from writecache_spec.units import BlockIndex, Jiffies, Sector, SequenceCount
 from writecache_spec.vector import Vector
 
 if TYPE_CHECKING:
@@ -38,7 +41,8 @@ class Reason(Enum):
     UNINITIALISED_NEXT = "writecache_writeback goes on from a pointer that was never set"
     EMPTY_TREE = "writecache_writeback takes the first entry of an empty tree"
     FREED_ENTRY = "writecache_writeback goes on with an entry that its own commit has freed"
-    END_OF_BLOCK_NOT_IN_PROGRESS = "BUG_ON(!e->write_in_progress) in __writecache_endio_ssd"
+    END_OF_BLOCK_NOT_IN_PROGRESS = "BUG_ON(!e->write_in_progress) in __writecache_endio_ssd, _pmem"
+    NOT_PERSISTENT_MEMORY = "dax_synchronous() of a device that has no DAX, in writecache_ctr"
     RUN_NOT_CONTIGUOUS = "BUG_ON(f != e + 1) in __writecache_writeback_ssd"
 
 
@@ -71,6 +75,8 @@ class Sleep(NamedTuple):
     """The request, message or function waits until an entry is freed or an error occurs."""
 
     waiter: object
+    rest: Bio | None = None
+    """What is left of a request: to be mapped when it wakes."""
 
 
 class WriteMetadata(NamedTuple):
@@ -87,6 +93,55 @@ class FlushDevice(NamedTuple):
     """Make every write that this device has completed durable."""
 
     device: Device
+
+
+class StoreSuperblock(NamedTuple):
+    """Store some of the superblock's fields in persistent memory, each by itself."""
+
+    superblock: Superblock
+    fields: tuple[str, ...]
+    """Names, in the order in which they are stored."""
+
+
+class StoreEntry(NamedTuple):
+    """Store an entry in persistent memory, or its sequence count alone: a word each."""
+
+    block: BlockIndex
+    seq_count: SequenceCount
+    original_sector: Sector | None = None
+    """None: is left as it is."""
+
+
+class StoreBlock(NamedTuple):
+    """Store one block of a write's data in persistent memory."""
+
+    bio: Bio
+    """Begins with this block."""
+    block: BlockIndex
+
+
+class LoadBlock(NamedTuple):
+    """Load one block of persistent memory into the buffer of a read; can fail."""
+
+    bio: Bio
+    """Begins with this block."""
+    block: BlockIndex
+
+
+class Fence(NamedTuple):
+    """Make every store to persistent memory durable that was made before (`pmem_wmb`)."""
+
+
+class WriteOrigin(NamedTuple):
+    """Write a run of blocks from persistent memory to the origin; ends with `CopyEnd`.
+
+    The device reads the memory while it works."""
+
+    job: WriteJob
+    origin_sector: Sector
+    n_sectors: Sector
+    """Without the blocks that begin beyond the origin's end; the last may reach over it."""
+    fua: bool
 
 
 class Copy(NamedTuple):
@@ -157,6 +212,12 @@ Effect = (
     | Sleep
     | WriteMetadata
     | FlushDevice
+    | StoreSuperblock
+    | StoreEntry
+    | StoreBlock
+    | LoadBlock
+    | Fence
+    | WriteOrigin
     | Copy
     | QueueWork
     | StartTimer

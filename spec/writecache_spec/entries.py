@@ -4,9 +4,10 @@ Invariants kept (see `invariants`): every block is in the free list or in the tr
 the tree lists the entries of one original sector in the order in which they were inserted; a block
 in the tree is in the LRU, or under writeback, or was when an error struck.
 
-A move touches the metadata in memory only.  `free_entry` marks its region dirty, so that the next
-commit carries it; `insert` does not: a new entry reaches the device when it is committed, and until
-then its sequence count keeps it invisible to recovery.
+In SSD mode a move touches the metadata in memory only.  `free_entry` marks its region dirty, so
+that the next commit carries it; `allocate` does not: a new entry reaches the device when it is
+committed.  In persistent-memory mode both store the entry at once.  Either way its sequence count
+keeps a new entry invisible to recovery until it is committed.
 
 Describes `writecache_find_entry`, `writecache_insert_entry`, `writecache_pop_from_freelist`,
 `writecache_free_entry` and `writecache_verify_watermark`.
@@ -14,7 +15,7 @@ Describes `writecache_find_entry`, `writecache_insert_entry`, `writecache_pop_fr
 
 from collections.abc import Iterator
 
-from writecache_spec.effects import QueueWork, Work
+from writecache_spec.effects import QueueWork, StoreEntry, Work
 from writecache_spec.layout import entry_region
 from writecache_spec.repairs import Repair
 from writecache_spec.state import Entry, State, entry_is_committed, mends
@@ -76,12 +77,23 @@ def verify_watermark(wc: State, transcript: Transcript) -> None:
         transcript.tell(QueueWork(Work.WRITEBACK))
 
 
+def free_key(wc: State, index: BlockIndex) -> int:
+    """Where a free block is in the free list."""
+    return wc.entries[index].lru_key if wc.config.pmem_mode else index
+
+
+def is_free(wc: State, index: BlockIndex) -> bool:
+    """Whether a block is in the free list."""
+    return wc.freelist.get(free_key(wc, index)) == index
+
+
 def allocate(wc: State, transcript: Transcript, sector: int, now: Jiffies) -> State:
     """Take the current free block for `sector`, uncommitted; the free list must not be empty."""
     index = wc.current_free
     assert index is not None, "the free list is empty"
-    freelist = wc.freelist.remove(index)
-    successor = freelist.at_or_after(index) or freelist.first()
+    key = free_key(wc, index)
+    freelist = wc.freelist.remove(key)
+    successor = freelist.at_or_after(key) or freelist.first()
     newest = wc.lru.last()
     lru_key = newest[0] + 1 if newest else 0
     entry = Entry(Sector(sector), wc.seq_count, now, lru_key)
@@ -94,13 +106,15 @@ def allocate(wc: State, transcript: Transcript, sector: int, now: Jiffies) -> St
         current_free=successor[1] if successor else None,
         uncommitted_blocks=wrap32(wc.uncommitted_blocks + 1),
     )
-    if mends(wc, Repair.FAILED_WRITE_HOLDS_NOTHING):
+    if mends(wc, Repair.FAILED_WRITE_HOLDS_NOTHING) and not wc.config.pmem_mode:
         wc = wc._replace(unwritten=wc.unwritten | {index})
     verify_watermark(wc, transcript)
+    if wc.config.pmem_mode:
+        transcript.tell(StoreEntry(index, entry.seq_count, entry.original_sector))
     return wc
 
 
-def free_entry(wc: State, index: BlockIndex) -> State:
+def free_entry(wc: State, transcript: Transcript, index: BlockIndex) -> State:
     """Take a block out of the tree and the LRU, make it free, and wake who waits for one.
 
     The entry keeps its original sector; only the sequence count says that it is free.
@@ -109,13 +123,22 @@ def free_entry(wc: State, index: BlockIndex) -> State:
     sector = entry.original_sector
     others = tuple(other for other in wc.tree.get(sector) or () if other != index)
     listed = wc.lru.get(entry.lru_key) == index and not entry.write_in_progress
+    freed = Entry(sector, SequenceCount(U64_MAX))
+    dirty_regions, key = wc.dirty_regions, int(index)
+    if wc.config.pmem_mode:
+        last = wc.freelist.last()
+        key = last[0] + 1 if last else 0
+        freed = freed._replace(lru_key=key)
+        transcript.tell(StoreEntry(index, freed.seq_count))
+    else:
+        dirty_regions |= 1 << entry_region(index)
     return wc._replace(
-        entries=wc.entries.set(index, Entry(sector, SequenceCount(U64_MAX))),
+        entries=wc.entries.set(index, freed),
         tree=wc.tree.set(sector, others) if others else wc.tree.remove(sector),
         lru=wc.lru.remove(entry.lru_key) if listed else wc.lru,
-        freelist=wc.freelist.set(index, index),
+        freelist=wc.freelist.set(key, index),
         current_free=index if wc.current_free is None else wc.current_free,
-        dirty_regions=wc.dirty_regions | 1 << entry_region(index),
+        dirty_regions=dirty_regions,
         sleeping=frozenset(),
         unwritten=wc.unwritten - {index} if wc.unwritten else wc.unwritten,
     )

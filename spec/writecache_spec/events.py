@@ -5,6 +5,7 @@ the processor.  So is which I/O fails: an event that does I/O while it holds the
 `failing_ios` which of its I/Os, counted from 0 in the order of its effects, end with an error.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -56,6 +57,7 @@ class BioPrivate(Enum):
     IN_PROGRESS = "a read or write of the cache device"
     ORIGIN_WRITE = "a write past the cache"
     FUA_IN_PROGRESS = "a write of the cache device that must still be committed"
+    FAILED = "the rest of a read that has met a hardware memory error"
 
 
 class CopyJob(NamedTuple):
@@ -65,12 +67,36 @@ class CopyJob(NamedTuple):
     n_blocks: int
     original_sector: Sector
 
+    @property
+    def blocks(self) -> Sequence[BlockIndex]:
+        """The cache blocks, in the order of their places."""
+        return [BlockIndex(index) for index in range(self.first, self.first + self.n_blocks)]
+
+
+class WriteJob(NamedTuple):
+    """Neighbouring places of the origin to be written from blocks of persistent memory."""
+
+    blocks: tuple[BlockIndex, ...]
+    """In the order of their places; wherever they are in the cache."""
+    original_sector: Sector
+
+    @property
+    def n_blocks(self) -> int:
+        """How many."""
+        return len(self.blocks)
+
+
+Job = CopyJob | WriteJob
+"""What brings a run of blocks home: a copy in SSD mode, a write in persistent-memory mode."""
+
 
 class Map(NamedTuple):
     """A request arrives (`writecache_map`), or one that slept for a free block tries again."""
 
     bio: Bio
     now: Jiffies = Jiffies(0)
+    failing_ios: frozenset[int] = NONE_FAIL
+    """Loads from persistent memory that end in a hardware memory error."""
 
 
 class EndIo(NamedTuple):
@@ -111,9 +137,9 @@ class WritebackContinue(NamedTuple):
 
 
 class CopyEnd(NamedTuple):
-    """A copy has ended (`writecache_copy_endio`)."""
+    """A block is home, or a run of them (`writecache_copy_endio`, `writecache_writeback_endio`)."""
 
-    job: CopyJob
+    job: Job
     failed: bool = False
 
 
@@ -124,7 +150,9 @@ class EndioTake(NamedTuple):
 
 
 class EndioThread(NamedTuple):
-    """The endio thread frees what was copied (`__writecache_endio_ssd`, and the commit after)."""
+    """The endio thread frees what was copied (`__writecache_endio_ssd`, and the commit after).
+
+    In persistent-memory mode no more than 16 blocks in one critical section."""
 
     failing_ios: frozenset[int] = NONE_FAIL
 
@@ -161,8 +189,9 @@ class SuspendEnd(NamedTuple):
 class Resume(NamedTuple):
     """Rebuild the cache from its metadata, and run (`writecache_resume`)."""
 
-    metadata: tuple[Superblock, tuple[MemoryEntry, ...]] | None
-    """What the cache device holds: superblock and n_blocks entries; None if it cannot be read."""
+    metadata: tuple[Superblock, tuple[MemoryEntry | None, ...]] | None
+    """What the cache device holds: superblock and n_blocks entries; None if it cannot be read, or
+    from persistent memory the superblock.  There a single entry can be unreadable, too."""
     data_device_sectors: Sector
     now: Jiffies = Jiffies(0)
     failing_ios: frozenset[int] = NONE_FAIL

@@ -8,6 +8,7 @@ a suspend is draining: while `poisoned` the lists mean nothing.
 from collections.abc import Callable
 from typing import Final
 
+from writecache_spec.entries import free_key, is_free
 from writecache_spec.layout import entry_region
 from writecache_spec.state import State, entry_is_committed
 from writecache_spec.units import U32, U64_MAX
@@ -16,12 +17,13 @@ from writecache_spec.units import U32, U64_MAX
 def every_block_is_free_or_in_the_tree(wc: State) -> bool:
     """No block is lost, none is in both."""
     in_tree = [index for _, indices in wc.tree.items() for index in indices]
-    return sorted([*in_tree, *wc.freelist]) == list(range(wc.config.n_blocks))
+    free = [index for _, index in wc.freelist.items()]
+    return sorted([*in_tree, *free]) == list(range(wc.config.n_blocks))
 
 
 def free_entries_are_marked_free(wc: State) -> bool:
     """A free block's entry says so, in memory."""
-    return all(wc.entries[index].seq_count == U64_MAX for index in wc.freelist)
+    return all(wc.entries[index].seq_count == U64_MAX for _, index in wc.freelist.items())
 
 
 def tree_is_keyed_by_original_sector(wc: State) -> bool:
@@ -78,7 +80,14 @@ def current_free_is_free(wc: State) -> bool:
     """The next block to be taken is in the free list; there is none exactly if that is empty."""
     if wc.current_free is None:
         return not wc.freelist
-    return wc.current_free in wc.freelist
+    return is_free(wc, wc.current_free)
+
+
+def free_list_is_in_its_order(wc: State) -> bool:
+    """A free block is found under its key; persistent memory is taken from the front."""
+    in_order = all(free_key(wc, index) == key for key, index in wc.freelist.items())
+    first = wc.freelist.first()
+    return in_order and (not wc.config.pmem_mode or first is None or first[1] == wc.current_free)
 
 
 def dirty_regions_exist(wc: State) -> bool:
@@ -110,6 +119,7 @@ INVARIANTS: Final[tuple[Callable[[State], bool], ...]] = (
     writeback_size_counts,
     only_committed_blocks_are_written_back,
     current_free_is_free,
+    free_list_is_in_its_order,
     dirty_regions_exist,
     counters_fit,
     superblock_agrees,

@@ -9,17 +9,24 @@ comes back as a request of its own.  So every piece is either wholly in the cach
   origin, up to the next cached sector.
 * Writes: see `map_write`.
 
+In persistent-memory mode nothing is offloaded: a flush commits, and a discard frees, before `map`
+returns; reads and writes are copied there and then (`map_pmem`).
+
 Describes `writecache_map`, `writecache_map_read`, `_flush`, `_discard` and `writecache_end_io`.
 """
 
+from writecache_spec.commit import flush
+from writecache_spec.discard import discard
 from writecache_spec.effects import Complete, Log, Remap
-from writecache_spec.entries import find_newest, following_sector, free_entry
+from writecache_spec.entries import find_newest, free_entry
 from writecache_spec.events import Bio, BioPrivate, Device, EndIo, Map, Op
+from writecache_spec.map_pmem import read_pmem, write_pmem
 from writecache_spec.map_write import map_write
-from writecache_spec.state import State, cache_sector, entry_is_committed
+from writecache_spec.repairs import Repair
+from writecache_spec.state import State, cache_sector, entry_is_committed, mends
 from writecache_spec.transcript import Transcript, require, wait_for_reads, wait_for_writes
-from writecache_spec.units import bytes_of, wrap32
-from writecache_spec.write_around import remap_origin
+from writecache_spec.units import Sector, bytes_of
+from writecache_spec.write_around import read_around, remap_origin
 
 
 def map_bio(wc: State, event: Map, transcript: Transcript) -> State:
@@ -38,9 +45,14 @@ def map_bio(wc: State, event: Map, transcript: Transcript) -> State:
         )
         transcript.tell(Complete(bio, "EIO"))
         return wc
+    pmem_mode = wc.config.pmem_mode
     match bio.op:
+        case Op.READ if pmem_mode:
+            return read_pmem(wc, bio, transcript)
         case Op.READ:
             return _map_read(wc, bio, transcript)
+        case Op.WRITE if pmem_mode:
+            return write_pmem(wc, bio, event.now, transcript)
         case Op.WRITE:
             return map_write(wc, bio, event.now, transcript)
         case Op.DISCARD:
@@ -52,18 +64,13 @@ def _map_read(wc: State, bio: Bio, transcript: Transcript) -> State:
     stats = wc.stats
     index = find_newest(wc, bio.sector)
     if index is None:
-        following = following_sector(wc, bio.sector)
-        wc, accepted = remap_origin(wc, bio, following, transcript)
-        # The rest of the piece, in 32 bits: a piece cut off by a misaligned entry can be less than
-        # a block, and the counter then leaps.
-        further = wrap32(bytes_of(accepted) - config.block_size) // config.block_size
-        return wc._replace(stats=stats._replace(reads=stats.reads + 1 + further))
+        return read_around(wc, bio, transcript)
     if not entry_is_committed(wc, wc.entries[index]):
         wait_for_writes(wc)
         if index in wc.unwritten:
             # A repair: its write has failed, so it holds nothing that anybody wrote.
             wait_for_reads(wc)
-            return _map_read(free_entry(wc, index), bio, transcript)
+            return _map_read(free_entry(wc, transcript, index), bio, transcript)
     transcript.tell(
         Remap(
             bio,
@@ -85,9 +92,16 @@ def _map_flush(wc: State, bio: Bio, transcript: Transcript) -> State:
         return wc
     if bio.flush_number:
         return remap_origin(wc, bio, None, transcript)[0]
-    return wc._replace(
-        stats=wc.stats._replace(flushes=wc.stats.flushes + 1), flush_list=(*wc.flush_list, bio)
-    )
+    wc = wc._replace(stats=wc.stats._replace(flushes=wc.stats.flushes + 1))
+    if not wc.config.pmem_mode:
+        return wc._replace(flush_list=(*wc.flush_list, bio))
+    wc = flush(wc, transcript)
+    goes_past = wc.cleaner or wc.config.metadata_only
+    if goes_past or mends(wc, Repair.FLUSH_REACHES_ORIGIN):
+        # Only then writes go past the cache; but they may have before a reload.
+        return remap_origin(wc, bio, None, transcript)[0]
+    transcript.tell(Complete(bio, None))
+    return wc
 
 
 def _map_discard(wc: State, bio: Bio, transcript: Transcript) -> State:
@@ -96,13 +110,20 @@ def _map_discard(wc: State, bio: Bio, transcript: Transcript) -> State:
     if wc.error:
         transcript.tell(Complete(bio, "EIO"))
         return wc
-    return wc._replace(flush_list=(*wc.flush_list, bio))
+    if not wc.config.pmem_mode:
+        return wc._replace(flush_list=(*wc.flush_list, bio))
+    wc = discard(wc, transcript, bio.sector, Sector(bio.sector + bio.n_sectors))
+    transcript.tell(Remap(bio, Device.ORIGIN, bio.sector, bio.n_sectors, BioPrivate.NONE))
+    return wc
 
 
 def end_io(wc: State, event: EndIo, transcript: Transcript) -> State:
     """A piece of a request is done: take it off what is in flight."""
     match event.private:
         case BioPrivate.NONE:
+            return wc
+        case BioPrivate.FAILED:
+            transcript.tell(Complete(event.bio, "EIO"))
             return wc
         case BioPrivate.ORIGIN_WRITE:
             require(wc.origin_writes_in_flight, "no write past the cache is in flight")

@@ -20,14 +20,14 @@ Describes `writecache_map_write` and `writecache_bio_copy_ssd`.
 
 from typing import NamedTuple
 
-from writecache_spec.effects import Complete, QueueWork, Remap, Sleep, StartTimer, Timer, Work
-from writecache_spec.entries import allocate, find_newest, following_sector, next_in_tree
+from writecache_spec.effects import QueueWork, Remap, StartTimer, Timer, Work
+from writecache_spec.entries import allocate, find_newest, next_in_tree
 from writecache_spec.events import Bio, BioPrivate, Device
 from writecache_spec.repairs import Repair
 from writecache_spec.state import State, Stats, cache_sector, entry_is_committed, mends
 from writecache_spec.transcript import Transcript
 from writecache_spec.units import BlockIndex, Jiffies, Sector, wrap64
-from writecache_spec.write_around import remap_origin
+from writecache_spec.write_around import refuse_write, sleep_for_free_block, write_around
 
 
 class _Run(NamedTuple):
@@ -42,14 +42,12 @@ def map_write(wc: State, bio: Bio, now: Jiffies, transcript: Transcript) -> Stat
     """Take a write, or as much of its beginning as goes to one place."""
     stats = wc.stats
     if wc.error:
-        transcript.tell(Complete(bio, "EIO"))
-        n_blocks = bio.n_sectors // wc.config.block_sectors
-        return wc._replace(stats=stats._replace(writes=stats.writes + n_blocks))
+        return refuse_write(wc, bio, bio, transcript)
     found = find_newest(wc, bio.sector)
     if found is None:
         uncached = wc.config.metadata_only and not bio.meta
         if wc.cleaner or uncached or wc.current_free is None:
-            return _write_around(wc, bio, transcript)
+            return write_around(wc, bio, transcript)
     else:
         entry = wc.entries[found]
         if not entry_is_committed(wc, entry):
@@ -62,28 +60,8 @@ def map_write(wc: State, bio: Bio, now: Jiffies, transcript: Transcript) -> Stat
             return _overwrite(wc, bio, found, now, transcript)
         wc = wc._replace(stats=stats)
         if wc.current_free is None:
-            return _sleep(wc, bio, transcript)
+            return sleep_for_free_block(wc, bio, transcript)
     return _write_to_free_blocks(wc, bio, now, transcript)
-
-
-def _write_around(wc: State, bio: Bio, transcript: Transcript) -> State:
-    wc, accepted = remap_origin(wc, bio, following_sector(wc, bio.sector), transcript)
-    n_blocks = accepted // wc.config.block_sectors
-    stats = wc.stats
-    return wc._replace(
-        stats=stats._replace(
-            writes=stats.writes + n_blocks, writes_around=stats.writes_around + n_blocks
-        )
-    )
-
-
-def _sleep(wc: State, bio: Bio, transcript: Transcript) -> State:
-    transcript.tell(Sleep(bio.tag))
-    blocked = wc.stats.writes_blocked_on_freelist + 1
-    return wc._replace(
-        sleeping=wc.sleeping | {bio.tag},
-        stats=wc.stats._replace(writes_blocked_on_freelist=blocked),
-    )
 
 
 def _overwrite(

@@ -3,11 +3,11 @@
 from writecache_spec.entries import free_entry, older_duplicate, uncommitted_entries
 from writecache_spec.repairs import Repair
 from writecache_spec.state import State, entry_is_committed, mends
-from writecache_spec.transcript import wait_for_reads, wait_for_writes
+from writecache_spec.transcript import Transcript, wait_for_reads, wait_for_writes
 from writecache_spec.units import BlockIndex
 
 
-def drop_superseded(wc: State) -> State:
+def drop_superseded(wc: State, transcript: Transcript) -> State:
     """Free uncommitted entries that must not be committed.
 
     Without it two entries of one commit may be found with one sequence count, and a block that
@@ -31,7 +31,7 @@ def drop_superseded(wc: State) -> State:
         if mends(wc, Repair.READS_BEFORE_FREEING):
             wait_for_reads(wc)
     for index in sorted(dropped):
-        wc = free_entry(wc, index)
+        wc = free_entry(wc, transcript, index)
     return wc
 
 

@@ -43,6 +43,9 @@ class Environment(NamedTuple):
     """Whether the kernel was built with a pmem API and DAX: without, mode `p` is refused."""
     handles_hardware_errors: bool = False
     """Whether entries are also kept outside the metadata, to survive machine checks (x86-64)."""
+    remainder_forgets_copied: bool = False
+    """Whether device-mapper begins the remainder of a request too early where its beginning was
+    copied from or to persistent memory (`remainder`)."""
     saturates_numbers: bool = False
     """Whether a number of more than 64 bits in a table counts as the largest of 64; older kernels
     keep its low 64 bits."""
@@ -130,6 +133,16 @@ PROFILES: Final = {
         _V1_4_0,
         _BULLSEYE,
         _V1_6_0._replace(name="1.6.0-6.1", environment=Environment(unknown_device_errno="ENODEV")),
+        _V1_6_0._replace(
+            name="1.6.0-6.1-amd64",
+            environment=Environment(
+                hz=250,
+                persistent_memory=True,
+                handles_hardware_errors=True,
+                remainder_forgets_copied=True,
+                unknown_device_errno="ENODEV",
+            ),
+        ),
         _V1_6_0,
         _V1_6_0._replace(
             name="1.6.0-6.12.117",
@@ -152,6 +165,8 @@ def profile_for_kernel(release: str, target: str) -> Profile:
     '1.4.0-bullseye'
     >>> profile_for_kernel("6.12.113", "1.6.0").name
     '1.6.0'
+    >>> profile_for_kernel("6.1.176-amd64", "1.6.0").name
+    '1.6.0-6.1-amd64'
     >>> profile_for_kernel("7.2.7", "1.6.0").name
     '1.6.0-7.2'
     """
@@ -163,7 +178,9 @@ def profile_for_kernel(release: str, target: str) -> Profile:
         return PROFILES["1.6.0-7.2"]
     if (6, 12, 117) <= series < (6, 13, 0):
         return PROFILES["1.6.0-6.12.117"]
-    return PROFILES["1.6.0-6.1" if series < (6, 2, 0) else "1.6.0"]
+    if series < (6, 2, 0):
+        return PROFILES["1.6.0-6.1-amd64" if release.endswith("-amd64") else "1.6.0-6.1"]
+    return PROFILES["1.6.0"]
 
 
 _RELEASE: Final = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?=[-+~_]|\Z)", re.ASCII)

@@ -10,6 +10,10 @@ Every entry is looked at once, in the order of the blocks:
 Where anything was erased the whole metadata area is written and flushed.  A crash during that finds
 entries erased or not, and the same winner either way.
 
+In persistent-memory mode erasing is a store each, and a fence; blocks become free in the order in
+which they are met.  An entry that is hit by a hardware memory error is an error; it counts as free,
+and so do all behind it.
+
 If the metadata cannot be read the error is set and the cache is empty: reads then go to the origin.
 On a kernel that handles hardware errors the same happens on any resume with the error set.
 
@@ -18,8 +22,8 @@ Describes `writecache_resume`.
 
 from typing import NamedTuple
 
-from writecache_spec.commit import commit_regions, mark_all_dirty
-from writecache_spec.effects import Returned, StartTimer, Timer
+from writecache_spec.commit import commit_flushed, mark_all_dirty
+from writecache_spec.effects import Returned, StartTimer, StoreEntry, Timer
 from writecache_spec.entries import verify_watermark
 from writecache_spec.events import Device, Resume
 from writecache_spec.layout import MemoryEntry, is_committed
@@ -39,7 +43,7 @@ class _Rebuilt(NamedTuple):
     """In the order of insertion."""
     free: list[BlockIndex]
     """In the order in which they became free."""
-    erased: set[BlockIndex]
+    erased: list[BlockIndex]
     identical: list[str]
     """Complaints about equal sequence counts."""
 
@@ -51,18 +55,12 @@ def resume(wc: State, event: Resume, transcript: Transcript) -> State:
         transcript.tell(Returned(None))
         sectors = event.data_device_sectors
         return wc._replace(suspended=False, poisoned=False, data_device_sectors=sectors)
-    if event.metadata is None:
-        wc = report_error(wc, transcript, "unable to read metadata")
-        on_disk: tuple[MemoryEntry, ...] = ()
-    else:
-        superblock, on_disk = event.metadata
-        wc = wc._replace(superblock=superblock)
-    if event.metadata is None or (
-        wc.error and wc.config.profile.environment.handles_hardware_errors
-    ):
-        on_disk = (MemoryEntry(FREE.original_sector, FREE.seq_count),) * wc.config.n_blocks
+    wc, on_disk = _read(wc, event, transcript)
     seq_count = wc.superblock.seq_count
     rebuilt = _rebuild(on_disk, seq_count)
+    if wc.config.pmem_mode:
+        for index in rebuilt.erased:
+            transcript.tell(StoreEntry(index, FREE.seq_count))
     wc = _adopt(wc, on_disk, rebuilt, event.now)
     wc = wc._replace(
         seq_count=SequenceCount(seq_count),
@@ -72,11 +70,11 @@ def resume(wc: State, event: Resume, transcript: Transcript) -> State:
     )
     for complaint in rebuilt.identical:
         wc = report_error(wc, transcript, complaint)
-    if mends(wc, Repair.RESUME_FLUSHES):
+    if mends(wc, Repair.RESUME_FLUSHES) and not wc.config.pmem_mode:
         # After a flush that failed the disk may still lose what was read from it.
         wc = disk_flush(wc, transcript, Device.CACHE)
     if rebuilt.erased:
-        wc = commit_regions(mark_all_dirty(wc), transcript, data_too=False)
+        wc = commit_flushed(mark_all_dirty(wc), transcript, data_too=False)
     verify_watermark(wc, transcript)
     if wc.config.max_age != U64_MAX:
         transcript.tell(StartTimer(Timer.MAX_AGE, Jiffies(wc.config.max_age // MAX_AGE_DIV)))
@@ -84,13 +82,36 @@ def resume(wc: State, event: Resume, transcript: Transcript) -> State:
     return wc
 
 
+def _read(
+    wc: State, event: Resume, transcript: Transcript
+) -> tuple[State, tuple[MemoryEntry, ...]]:
+    """The entries as they are found, free where the kernel cannot or will not read them."""
+    free = MemoryEntry(FREE.original_sector, FREE.seq_count)
+    if event.metadata is None:
+        complaint = "unable to read metadata"
+        if wc.config.pmem_mode:
+            complaint = "hardware memory error when reading superblock"
+            wc = wc._replace(superblock=wc.superblock._replace(seq_count=0))
+        return report_error(wc, transcript, complaint), (free,) * wc.config.n_blocks
+    superblock, found = event.metadata
+    wc = wc._replace(superblock=superblock)
+    on_disk: list[MemoryEntry] = []
+    for entry in found:
+        if entry is None:
+            complaint = "hardware memory error when reading metadata entry"
+            wc = report_error(wc, transcript, complaint)
+        hidden = wc.error and wc.config.profile.environment.handles_hardware_errors
+        on_disk.append(free if entry is None or hidden else entry)
+    return wc, tuple(on_disk)
+
+
 def _rebuild(on_disk: tuple[MemoryEntry, ...], seq_count: int) -> _Rebuilt:
-    rebuilt = _Rebuilt({}, [], set(), [])
+    rebuilt = _Rebuilt({}, [], [], [])
     for number, entry in enumerate(on_disk):
         index = BlockIndex(number)
         if not is_committed(entry.seq_count, seq_count):
             if entry.seq_count != U64_MAX:
-                rebuilt.erased.add(index)
+                rebuilt.erased.append(index)
             rebuilt.free.append(index)
             continue
         old = rebuilt.by_sector.get(entry.original_sector)
@@ -104,7 +125,7 @@ def _rebuild(on_disk: tuple[MemoryEntry, ...], seq_count: int) -> _Rebuilt:
                 f"sequence {entry.seq_count}"
             )
         loser = index if old_seq_count > entry.seq_count else old
-        rebuilt.erased.add(loser)
+        rebuilt.erased.append(loser)
         rebuilt.free.append(loser)
         if loser is old:
             # Taken out and put in again: the newcomer is the most recent of the LRU.
@@ -116,20 +137,25 @@ def _rebuild(on_disk: tuple[MemoryEntry, ...], seq_count: int) -> _Rebuilt:
 def _adopt(wc: State, on_disk: tuple[MemoryEntry, ...], rebuilt: _Rebuilt, now: Jiffies) -> State:
     """Make entries, tree, LRU and free list of what was found."""
     lru_keys = {index: key for key, index in enumerate(rebuilt.by_sector.values())}
-    free = SequenceCount(U64_MAX)
+    if wc.config.pmem_mode:
+        freelist = OrderedMap(enumerate(rebuilt.free))
+    else:
+        freelist = OrderedMap((index, index) for index in sorted(rebuilt.free))
+    free_keys = {index: key for key, index in freelist.items()} if wc.config.pmem_mode else {}
 
     def entry_of(index: BlockIndex, found: MemoryEntry) -> Entry:
-        if found.seq_count == U64_MAX and found.original_sector == U64_MAX:
-            return FREE
         if index in lru_keys:
             return Entry(found.original_sector, found.seq_count, now, lru_keys[index])
-        return Entry(found.original_sector, free)
+        if found == (U64_MAX, U64_MAX) and not free_keys:
+            return FREE
+        free = Entry(found.original_sector, SequenceCount(U64_MAX))
+        return free._replace(lru_key=free_keys.get(index, 0))
 
     return wc._replace(
         entries=Vector(entry_of(BlockIndex(i), found) for i, found in enumerate(on_disk)),
         tree=OrderedMap((sector, (index,)) for sector, index in sorted(rebuilt.by_sector.items())),
         lru=OrderedMap(enumerate(rebuilt.by_sector.values())),
-        freelist=OrderedMap((index, index) for index in sorted(rebuilt.free)),
+        freelist=freelist,
         current_free=rebuilt.free[0] if rebuilt.free else None,
         sleeping=frozenset(),
     )

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from writecache_spec.arguments import Arguments
-from writecache_spec.events import Bio, CopyJob
+from writecache_spec.events import Bio, Job
 from writecache_spec.layout import Superblock, is_committed
 from writecache_spec.ordered import OrderedMap
 from writecache_spec.profile import Profile
@@ -46,6 +46,10 @@ class Config(NamedTuple):
     pause: Jiffies
     """How long the origin must have had no write before writeback begins."""
     metadata_only: bool
+    pmem_mode: bool
+    """Whether the cache is persistent memory: read and written by the processor."""
+    writeback_fua: bool
+    """Whether writeback writes the origin with FUA, and needs no flush after; in SSD mode not."""
 
 
 class Entry(NamedTuple):
@@ -56,7 +60,8 @@ class Entry(NamedTuple):
     age: Jiffies = Jiffies(0)
     """When it was allocated."""
     lru_key: int = 0
-    """Its place in the LRU: greater is more recent."""
+    """Its place in the LRU: greater is more recent; of a free block in persistent memory, its place
+    in the free list."""
     write_in_progress: bool = False
     """Being copied to the origin: in the tree, in no list, and not to be overwritten."""
 
@@ -95,7 +100,7 @@ class Writeback(NamedTuple):
     """The running writeback function."""
 
     phase: Phase
-    jobs: tuple[CopyJob, ...] = ()
+    jobs: tuple[Job, ...] = ()
     """Selected and not yet submitted."""
 
 
@@ -118,9 +123,10 @@ class State(NamedTuple):
     lru: OrderedMap[BlockIndex] = OrderedMap()
     """LRU key to entry; the last is the most recent.  Blocks under writeback are not in it."""
     freelist: OrderedMap[BlockIndex] = OrderedMap()
-    """Free entries by index."""
+    """Free entries: in SSD mode by index; in persistent-memory mode, where place does not matter,
+    in the order in which they became free (by `lru_key`)."""
     current_free: BlockIndex | None = None
-    """The free entry that is taken next: allocation goes round."""
+    """The free entry that is taken next: in SSD mode allocation goes round."""
     seq_count: SequenceCount = SequenceCount(0)
     writeback_size: int = 0
     """Blocks under writeback."""
@@ -157,9 +163,9 @@ class State(NamedTuple):
     data_device_sectors: Sector = Sector(0)
     """Length of the origin at the last resume."""
     writeback: Writeback | None = None
-    endio_list: tuple[tuple[CopyJob, bool], ...] = ()
+    endio_list: tuple[tuple[Job, bool], ...] = ()
     """Copies that have ended, and whether they failed."""
-    endio_taken: tuple[tuple[CopyJob, bool], ...] = ()
+    endio_taken: tuple[tuple[Job, bool], ...] = ()
     """Those that the endio thread has taken from the list and not yet worked on."""
     sleeping: frozenset[Waiter | int] = frozenset()
     """Who sleeps until an entry is freed or an error occurs."""
@@ -178,6 +184,11 @@ def mends(wc: State, repair: Repair) -> bool:
 def entry_is_committed(wc: State, entry: Entry) -> bool:
     """Whether a crash now would keep this entry."""
     return is_committed(entry.seq_count, wc.seq_count)
+
+
+def flush_numbers(config: Config) -> range:
+    """The numbers of the flushes that device-mapper sends for one."""
+    return range(1) if config.pmem_mode else config.profile.flush_numbers
 
 
 def blocks_at(config: Config, sector: int, n_sectors: int) -> range:

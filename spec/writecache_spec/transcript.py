@@ -15,6 +15,7 @@ from writecache_spec.effects import (
     Broken,
     Effect,
     FlushDevice,
+    LoadBlock,
     Log,
     NotEnabled,
     Reason,
@@ -35,10 +36,12 @@ class Abort(Exception):  # noqa: N818 - an outcome, not an error
 class Transcript:
     """The effects of one transition, in order, and which of its I/Os fail."""
 
-    __slots__ = ("_failed", "_ios", "effects")
+    __slots__ = ("_failed", "_ios", "effects", "has_failed")
 
     def __init__(self, failed: frozenset[int] = frozenset()) -> None:
         self.effects: list[Effect] = []
+        self.has_failed = False
+        """Whether an I/O has, so far."""
         self._failed = failed
         self._ios = 0
 
@@ -46,12 +49,17 @@ class Transcript:
         """Append an effect that is no I/O."""
         self.effects.append(effect)
 
-    def do(self, wc: State, effect: FlushDevice | WriteMetadata, complaint: str) -> State:
+    def do(
+        self, wc: State, effect: FlushDevice | WriteMetadata | LoadBlock, complaint: str
+    ) -> State:
         """Append an I/O that the transition waits for; where it fails, set the error."""
         self.effects.append(effect)
         number = self._ios
         self._ios += 1
-        return report_error(wc, self, complaint) if number in self._failed else wc
+        if number not in self._failed:
+            return wc
+        self.has_failed = True
+        return report_error(wc, self, complaint)
 
 
 def report_error(wc: State, transcript: Transcript, complaint: str) -> State:

@@ -25,8 +25,8 @@ from typing import Final, NamedTuple
 
 from writecache_spec.commit import flush
 from writecache_spec.effects import QueueWork, Reason, Sleep, Work
-from writecache_spec.entries import next_in_tree, older_duplicate
-from writecache_spec.events import CopyJob, WritebackWork
+from writecache_spec.entries import is_free, next_in_tree, older_duplicate
+from writecache_spec.events import CopyJob, Job, WritebackWork, WriteJob
 from writecache_spec.mended import must_stop
 from writecache_spec.repairs import Repair
 from writecache_spec.state import Phase, State, Waiter, Writeback, entry_is_committed, mends
@@ -46,7 +46,7 @@ class _Pass(NamedTuple):
     """A selection under way."""
 
     wc: State
-    jobs: tuple[CopyJob, ...] = ()
+    jobs: tuple[Job, ...] = ()
     skipped: tuple[BlockIndex, ...] = ()
     """In the order in which they were met."""
     n_walked: int = 0
@@ -97,8 +97,7 @@ def _select(wc: State, now: Jiffies, transcript: Transcript) -> State:
                 break
         selection = _take(selection, transcript)
     # A commit on the way may have freed some of what was skipped before.
-    freed = selection.wc.freelist
-    skipped = tuple(index for index in selection.skipped if freed.get(index) is None)
+    skipped = tuple(index for index in selection.skipped if not is_free(selection.wc, index))
     wc = _put_back(selection.wc, skipped)
     if skipped and not selection.jobs and wc.writeback_size:
         # Nothing to do before one of the older copies ends.
@@ -129,7 +128,7 @@ def _take(selection: _Pass, transcript: Transcript) -> _Pass:
     bug_on(wc.entries[index].write_in_progress, Reason.WRITEBACK_OF_BLOCK_IN_PROGRESS)
     if not entry_is_committed(wc, wc.entries[index]):
         wc = flush(wc, transcript)
-        freed = wc.freelist.get(index) is not None
+        freed = is_free(wc, index)
         if must_stop(wc) or (freed and mends(wc, Repair.PASS_LOOKS_AGAIN)):
             return selection._replace(wc=wc)
         bug_on(freed, Reason.FREED_ENTRY)
@@ -160,8 +159,9 @@ def _next_candidate(selection: _Pass, transcript: Transcript) -> tuple[_Pass, Bl
 
 
 def _take_run(selection: _Pass, first: BlockIndex) -> _Pass:
-    """Put a block under writeback, and its neighbours on both devices with it."""
+    """Put a block under writeback, and with it its neighbours: on both devices in SSD mode."""
     block_sectors = selection.wc.config.block_sectors
+    anywhere = selection.wc.config.pmem_mode
     run = [first]
     wc = _put_under_writeback(selection.wc, first)
     following = selection.following
@@ -176,7 +176,7 @@ def _take_run(selection: _Pass, first: BlockIndex) -> _Pass:
             entry.original_sector != wrap64(sector + block_sectors)
             or entry.write_in_progress
             or not entry_is_committed(wc, entry)
-            or found != (run[-1] if mends(wc, Repair.RUN_OVER_DUPLICATES) else last) + 1
+            or not (anywhere or _continues(wc, found, run[-1], last))
         ):
             break
         wc = _put_under_writeback(wc, found)
@@ -188,14 +188,30 @@ def _take_run(selection: _Pass, first: BlockIndex) -> _Pass:
             if wc.writeback_all and after is not None:
                 following = after
             break
-    bug_on(run != list(range(first, first + len(run))), Reason.RUN_NOT_CONTIGUOUS)
-    job = CopyJob(first, len(run), wc.entries[first].original_sector)
     return selection._replace(
         wc=wc,
-        jobs=(*selection.jobs, job),
+        jobs=(*selection.jobs, _job_of(wc, run)),
         n_walked=selection.n_walked + len(run) - 1,
         following=following,
     )
+
+
+def _job_of(wc: State, run: list[BlockIndex]) -> Job:
+    """What brings a run home."""
+    first, sector = run[0], wc.entries[run[0]].original_sector
+    if wc.config.pmem_mode:
+        return WriteJob(tuple(run), sector)
+    bug_on(run != list(range(first, first + len(run))), Reason.RUN_NOT_CONTIGUOUS)
+    return CopyJob(first, len(run), sector)
+
+
+def _continues(wc: State, index: int, last_of_run: int, last_seen: int) -> bool:
+    """Whether a block lies behind the last one on the cache device, where a copy can reach it.
+
+    The kernel asks about the last entry that it looked at, which may be a duplicate.
+    """
+    behind = last_of_run if mends(wc, Repair.RUN_OVER_DUPLICATES) else last_seen
+    return index == behind + 1
 
 
 def _put_under_writeback(wc: State, index: BlockIndex) -> State:

@@ -1,29 +1,35 @@
-"""Submitting copies: the second half of the writeback function, outside the lock.
+"""Submitting what was selected: the second half of the writeback function, outside the lock.
 
 Each run is one copy.  A run that begins beyond the origin's end (the origin has shrunk) counts as
 copied at once; one that reaches over it is cut.  `writeback_jobs` limits how many blocks are being
 copied: having submitted a run, the function waits until there are fewer.
 
+In persistent-memory mode each run is one write of the origin.  Blocks that begin beyond the
+origin's end are left out of it; one that reaches over it makes the write fail.  After an error
+nothing more is written: what was selected ends as failed.
+
 The function then ends, unless everything is to be written back: then it waits until nothing is
 under writeback.  Such a wait ends only when an entry is freed or an error is met.
 
-Describes `__writecache_writeback_ssd`, `__writeback_throttle`, the end of `writecache_writeback`,
-and `writecache_copy_endio`.
+Describes `__writecache_writeback_ssd`, `__writecache_writeback_pmem`, `wc_add_block`,
+`__writeback_throttle`, the end of `writecache_writeback`, and `writecache_copy_endio`.
 """
 
-from writecache_spec.effects import Copy, Sleep
-from writecache_spec.events import CopyEnd, CopyJob
+from writecache_spec.effects import Copy, Sleep, WriteOrigin
+from writecache_spec.events import CopyEnd, Job, WriteJob
 from writecache_spec.state import Phase, State, Waiter, Writeback, cache_sector
 from writecache_spec.transcript import Transcript
 from writecache_spec.units import Sector, wrap64
 
 
-def submit(wc: State, jobs: tuple[CopyJob, ...], transcript: Transcript) -> State:
-    """Submit the first of the remaining copies, or finish where none remains."""
+def submit(wc: State, jobs: tuple[Job, ...], transcript: Transcript) -> State:
+    """Submit the first of the remaining runs, or finish where none remains."""
     if not jobs:
         return finish(wc, transcript)
     job, rest = jobs[0], jobs[1:]
     wc = wc._replace(writeback=Writeback(Phase.SUBMIT, rest))
+    if isinstance(job, WriteJob):
+        return throttle(_submit_write(wc, job, transcript), rest, transcript)
     config = wc.config
     n_sectors = job.n_blocks * config.block_sectors
     if wrap64(job.original_sector + n_sectors) > wc.data_device_sectors:
@@ -35,7 +41,19 @@ def submit(wc: State, jobs: tuple[CopyJob, ...], transcript: Transcript) -> Stat
     return throttle(wc, rest, transcript)
 
 
-def throttle(wc: State, rest: tuple[CopyJob, ...], transcript: Transcript) -> State:
+def _submit_write(wc: State, job: WriteJob, transcript: Transcript) -> State:
+    """Write a run from persistent memory, as far as the origin reaches."""
+    block_sectors = wc.config.block_sectors
+    room = max(wc.data_device_sectors - job.original_sector, 0)
+    n_blocks = min(job.n_blocks, -(-room // block_sectors))
+    if wc.error or not n_blocks:
+        return wc._replace(endio_list=(*wc.endio_list, (job, wc.error)))
+    n_sectors = Sector(n_blocks * block_sectors)
+    transcript.tell(WriteOrigin(job, job.original_sector, n_sectors, wc.config.writeback_fua))
+    return wc
+
+
+def throttle(wc: State, rest: tuple[Job, ...], transcript: Transcript) -> State:
     """Wait while as many blocks are being copied as `writeback_jobs` allows."""
     limit = wc.config.max_writeback_jobs
     being_copied = wc.writeback_size - sum(job.n_blocks for job in rest)

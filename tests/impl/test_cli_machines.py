@@ -8,7 +8,11 @@ from distributed import LocalCluster
 
 from writecache_models.findings import FINDINGS
 
-LIVE = [finding.name for finding in FINDINGS if finding.live_trace is not None]
+LIVE = [
+    (finding.name, "bookworm-pmem" if finding.live_needs_memory else SUITE)
+    for finding in FINDINGS
+    if finding.live_trace is not None
+]
 SMALL = ("--blocks", 2, "--entries", 3, "--ops", 2)
 
 
@@ -31,9 +35,9 @@ def test_one_finding_is_shown_on_the_reference() -> None:
     assert shown["repaired"] is None
 
 
-@pytest.mark.parametrize("name", LIVE)
-def test_a_live_kernel_shows_it(name: str) -> None:
-    done = command("findings", name, "--reproduce", SUITE)
+@pytest.mark.parametrize(("name", "kernel"), LIVE)
+def test_a_live_kernel_shows_it(name: str, kernel: str) -> None:
+    done = command("findings", name, "--reproduce", kernel)
     assert done.code == 0, done.out
     assert done.out.endswith("shown\n")
 
@@ -42,6 +46,9 @@ def test_what_no_kernel_here_can_show_says_why() -> None:
     done = command("findings", "read-under-commit", "--reproduce", SUITE)
     assert done.code == 3
     assert "one client" in done.out
+    done = command("findings", "remainder-begins-too-early", "--reproduce", SUITE)
+    assert done.code == 3
+    assert "has no persistent memory" in done.out
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_a_trace_of_ones_own_is_recorded_and_only_then_judged(tmp_path: Path) ->
     mine.write_text("".join(json.dumps(line) + "\n" for line in lines))
     done = command(*replay, mine, "-o", live)
     assert done.code == 2
-    assert done.err.splitlines()[-1].startswith("writecache: mine: user-mode Linux cannot be asked")
+    assert done.err.splitlines()[-1].startswith("writecache: mine: Linux cannot be asked")
     assert command(*replay, tmp_path / "nosuch", "-o", live).code == 2
 
 

@@ -5,8 +5,8 @@ from contextlib import suppress
 import pytest
 from machines import line, live, machine
 
+from writecache_models.actions import Outcome
 from writecache_models.observations import UnusableStepError, new_machine, observe, perform
-from writecache_models.requests import Outcome
 from writecache_models.workloads import generate
 from writecache_models.workloads.aimed import STORIES
 from writecache_spec.profile import PROFILES

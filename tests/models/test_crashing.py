@@ -5,9 +5,9 @@ from random import Random
 import pytest
 from machines import line
 
+from writecache_models.actions import Outcome
 from writecache_models.crashing import Journal, Setting, Violation, judge, run
 from writecache_models.machine import Machine
-from writecache_models.requests import Outcome
 from writecache_models.trace import Op
 from writecache_spec.effects import WriteMetadata
 from writecache_spec.events import Device

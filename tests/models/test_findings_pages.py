@@ -15,7 +15,6 @@ from writecache_models.finding import (
 from writecache_models.findings import (
     FINDINGS,
 )
-from writecache_models.world import Setting
 
 PAGES = Path(__file__).parents[2] / "findings"
 SECTIONS = (
@@ -37,7 +36,7 @@ def page_of(finding: Finding) -> str:
 def table_of(finding: Finding) -> str:
     shown = finding.shown_by
     if isinstance(shown, Events):
-        return Setting(faithful(finding), shown.options, shown.n_entries, 1).table
+        return shown.setting(faithful(finding)).table
     return shown.table
 
 

@@ -4,11 +4,10 @@ import pytest
 from builders import tree
 from machines import closed, line, live, machine, tags
 
-from writecache_models.actions import HangError, PanicError
+from writecache_models.actions import HangError, Outcome, PanicError
 from writecache_models.content import Content
 from writecache_models.devices import pattern
 from writecache_models.machine import Machine
-from writecache_models.requests import Outcome
 from writecache_spec.codec import encode_entries, encode_superblock
 from writecache_spec.effects import Reason
 from writecache_spec.events import Device

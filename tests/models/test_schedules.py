@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from writecache_models import checker, schedules
+from writecache_models import checker, kernel, schedules
 from writecache_models.judge import judge
 from writecache_models.vectors import Trace, read_traces
 
@@ -31,3 +31,25 @@ def test_copies_that_write_one_place_may_end_in_any_order() -> None:
     report = judge(searched("bookworm", "crafted-release-1-384"))
     assert report.divergence is None
     assert len(report.deviations) == 1
+
+
+def test_a_schedule_is_followed_to_its_end_before_the_next_one_begins() -> None:
+    report = judge(searched("sid", "sweep-release-3-208"))
+    assert report.divergence is None
+    assert sorted(report.deviations) == [9]
+
+
+def test_any_number_of_copies_may_end_before_one_that_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trace = searched("bullseye", "crafted-release-3-349")
+    assert judge(trace).divergence is None
+    monkeypatch.setattr(kernel, "_sweeps", lambda copies: ())
+    monkeypatch.setattr(checker, "EFFORTS", (64,))
+    assert judge(trace).divergence is not None
+
+
+def test_what_hangs_has_gone_to_sleep_after_the_error() -> None:
+    report = judge(searched("sid", "crafted-release-3-349"))
+    assert report.divergence is None
+    assert report.schedules < 200

@@ -194,7 +194,7 @@ def test_a_write_sleeps_where_its_block_is_under_writeback_and_none_is_free() ->
     wc = under_writeback(used(40, 50, 60, 70, n_blocks=4))
     bio = request(Op.WRITE, 40, 1, tag=5)
     after = step(wc, Map(bio))
-    assert after.effects == (Sleep(5),)
+    assert after.effects == (Sleep(5, bio),)
     asleep = after.state
     assert 5 in asleep.sleeping
     assert asleep.stats.writes_blocked_on_freelist == wc.stats.writes_blocked_on_freelist + 1

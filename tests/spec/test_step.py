@@ -134,6 +134,7 @@ BROKEN_TWINS: dict[str, Callable[[State], State]] = {
     "writeback_size_counts": lambda wc: wc._replace(writeback_size=2),
     "only_committed_blocks_are_written_back": lambda wc: with_entry(wc, 0, seq_count=wc.seq_count),
     "current_free_is_free": lambda wc: wc._replace(current_free=0),
+    "free_list_is_in_its_order": lambda wc: wc._replace(freelist=wc.freelist.set(6, 5)),
     "dirty_regions_exist": lambda wc: wc._replace(dirty_regions=2),
     "counters_fit": lambda wc: wc._replace(uncommitted_blocks=-1),
     "superblock_agrees": lambda wc: wc._replace(seq_count=wc.seq_count + 1),

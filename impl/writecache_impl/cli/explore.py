@@ -189,7 +189,7 @@ def print_report(result: Mapping[str, Any]) -> None:
              "recovery_crashes", "worlds", "events", "crash_states", "distinct",
              "distinct_up_to_names")  # fmt: skip
     print(f"$ {result['command']}")
-    repairs = "all repairs" if result["repairs"] else "no repairs"
+    repairs = "all repairs of SSD mode" if result["repairs"] else "no repairs"
     # Level by level: what was not begun leaves all shorter paths whole.
     ended = "complete" if result["complete"] else f"every path of up to {result['level']} events"
     print_table(

@@ -89,6 +89,7 @@ def _trace(finding: Finding) -> dict[str, Any]:
         }
     return {
         "options": by.options,
+        "pmem_mode": by.pmem_mode,
         "entries": by.n_entries,
         "origin_sectors": by.origin_sectors,
         "events": [list(event) for event in by.events],
@@ -120,19 +121,20 @@ def _show(finding: Finding, as_json: bool) -> int:
                 print(f"{key.replace('_', ' ')}: {value}")
         print(f"faithful {finding.profile}: {result['faithful'] or 'keeps the contract'}")
         print(f"repaired: {result['repaired'] or 'keeps the contract'}")
-        print(f"live: {finding.not_live or f'writecache findings {finding.name} --reproduce sid'}")
+        suite = "bookworm-pmem" if finding.live_needs_memory else "sid"
+        command = f"writecache findings {finding.name} --reproduce {suite}"
+        print(f"live: {finding.not_live or command}")
     return FINE if found is not None and kept is None else PROBLEMS
 
 
 def _reproduce(finding: Finding, kernel: str, modules: str | None, as_json: bool) -> int:
-    if finding.live_trace is None:
-        if as_json:
-            print_json({"name": finding.name, "shown": None, "not_live": finding.not_live})
-        else:
-            print(f"{finding.name}: not on a live kernel: {finding.not_live}")
-        return NOT_JUDGED
+    if finding.not_live is not None:
+        return _not_reproduced(finding, finding.not_live, as_json)
     with LinuxTarget(kernel, modules=modules, op_seconds=8.0) as target:
-        made = reproduce(finding, target)
+        try:
+            made = reproduce(finding, target)
+        except ValueError as refused:
+            return _not_reproduced(finding, str(refused), as_json)
     if as_json:
         print_json({"name": finding.name, **made._asdict()})
     else:
@@ -141,3 +143,11 @@ def _reproduce(finding: Finding, kernel: str, modules: str | None, as_json: bool
             print(f"  {line}")
         print("shown" if made.shown else "not shown")
     return FINE if made.shown else PROBLEMS
+
+
+def _not_reproduced(finding: Finding, reason: str, as_json: bool) -> int:
+    if as_json:
+        print_json({"name": finding.name, "shown": None, "not_live": reason})
+    else:
+        print(f"{finding.name}: not on a live kernel: {reason}")
+    return NOT_JUDGED

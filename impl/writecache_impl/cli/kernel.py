@@ -1,4 +1,4 @@
-"""``writecache kernel``: fetch, list and run real Linux kernels in user mode."""
+"""``writecache kernel``: fetch, list and run real Linux kernels in user mode, or emulated."""
 
 import shutil
 import sys
@@ -11,9 +11,10 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from ..linux.boot import UserModeLinux
+from ..linux.boot import Machine
 from ..linux.errors import UNUSABLE, KernelDied, KernelHung, one_line
 from ..linux.fetch import fetch
+from ..linux.machines import start
 from ..linux.private import BootOptions
 from ..linux.suites import SUITES, Suite, current, kernels, locate, suite_named
 from ..linux.target import LinuxTarget
@@ -26,7 +27,7 @@ MEBIBYTES = click.IntRange(1, 1 << 20)
 
 @click.group()
 def kernel() -> None:
-    """Real Linux kernels, run in user mode without root or a virtual machine."""
+    """Real Linux kernels, run in user mode or emulated, without root or hardware for it."""
 
 
 @kernel.command("fetch")
@@ -34,7 +35,7 @@ def kernel() -> None:
 @click.option("--again", is_flag=True, help="Ask for a newer one even if one is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def fetch_command(suites: tuple[str, ...], again: bool, as_json: bool) -> int:
-    """Fetch the user-mode kernels of SUITES (default: all) into the user's cache directory.
+    """Fetch the kernels of SUITES (default: all) into the user's cache directory.
 
     Exit code 3 if one cannot be had.  The JSON array's objects: `suite`, and `kernel` and `target`
     or `problem`.
@@ -116,7 +117,7 @@ def list_command(as_json: bool) -> None:
     Output(width=80 + longest).print(table)
 
 
-def _run(machine: UserModeLinux, command: list[str], seconds: float) -> int:
+def _run(machine: Machine, command: list[str], seconds: float) -> int:
     """Run a command in the guest, copying its console to ours; return its exit status."""
     machine.receive(machine.options.boot_s)
     machine.console_news()  # what the kernel said while it booted
@@ -170,7 +171,7 @@ def run_command(
         extra_modules=extra,
     )
     try:
-        with UserModeLinux(locate(suite, modules), options) as machine:
+        with start(locate(suite, modules), options) as machine:
             copy = machine.private.exchange / script.name
             shutil.copy(script, copy)
             program = sys.executable if script.suffix == ".py" else "/bin/sh"

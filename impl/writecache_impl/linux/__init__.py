@@ -1,23 +1,28 @@
-"""Real Linux kernels as targets: fetched, booted in user mode, driven step by step."""
+"""Real Linux kernels as targets: fetched, booted in user mode or emulated, driven step by step."""
 
-from .boot import UserModeLinux
+from .boot import Machine
 from .content import content_hash
+from .emulator import EmulatedMachine
 from .errors import UNUSABLE, HarnessError, KernelDied, KernelHung, KernelUnavailable, one_line
 from .fetch import fetch
+from .machines import start
 from .private import BootOptions
 from .suites import SUITES, KernelImage, Suite, is_fetched_name, kernels, locate
 from .target import LinuxTarget, Session
+from .usermode import UserModeLinux
 
 __all__ = [
     "SUITES",
     "UNUSABLE",
     "BootOptions",
+    "EmulatedMachine",
     "HarnessError",
     "KernelDied",
     "KernelHung",
     "KernelImage",
     "KernelUnavailable",
     "LinuxTarget",
+    "Machine",
     "Session",
     "Suite",
     "UserModeLinux",
@@ -27,4 +32,5 @@ __all__ = [
     "kernels",
     "locate",
     "one_line",
+    "start",
 ]

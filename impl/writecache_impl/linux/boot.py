@@ -1,14 +1,12 @@
-"""Boots user-mode Linux with this package's guest program as its only process.
+"""Boots a kernel with this package's guest program as its only process.
 
 Everything is private and bounded: directories and disks of our own, every wait with a time-out, a
 guard process that ends the kernel with its user. A kernel that panics, dies or hangs is a result
 (`KernelDied`, `KernelHung`), not a failure.
 
-Kernel facts: the host's ``/`` is the guest's root (hostfs): the guest runs the host's own Python;
-the guest's memory is a file in TMPDIR; `seccomp=auto` lets kernels since 6.16 trap system calls
-without ptrace, twice as fast, and is ignored by older ones; `con0` carries kernel messages, the
-serial line `ssl0` only our own. One processor for all host processes of a kernel makes system calls
-in the guest three times as fast.
+The host's ``/`` is the guest's root, read only: the guest runs the host's own Python. The console
+carries kernel messages, a line of its own only our requests and answers. `usermode` and `emulator`
+say what is run for that.
 """
 
 import json
@@ -18,21 +16,25 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from .errors import HarnessError, KernelDied, KernelHung
-from .private import HERE, BootOptions, Private
+from .private import HERE, BootOptions, Place, Private
 from .suites import KernelImage
 
 GUARD = HERE / "guard.py"
 CONSOLE_TAIL_BYTES = 16 * 1024
-LINE_BYTES_MAX = 512
 
 
-class UserModeLinux:
+class Machine(ABC):
     """One running kernel: a line to its guest program, and its two disks as mapped files."""
+
+    request_bytes_max = 512
+    """A longer request goes as a file."""
 
     def __init__(self, image: KernelImage, options: BootOptions | None = None) -> None:
         self.image = image
@@ -41,7 +43,7 @@ class UserModeLinux:
         self._batches = 0
         self._console_read = 0
         with ExitStack() as undo:  # what was begun ends if it is not completed
-            self.private = Private(self.options)
+            self.private = Private(self.options, self._places(self.options))
             undo.callback(self.private.close)
             self.disks = self.private.disks
             self._start(undo)
@@ -58,19 +60,14 @@ class UserModeLinux:
     ) -> None:
         self.close()
 
-    def _command(self, serial: int) -> list[str]:
-        wanted = ("dm-mod", "dm-writecache", "dm-delay", *self.options.extra_modules)
-        init = self.private.guest_files(self.image.modules(wanted))
-        fast = self.private.fast
-        return [
-            str(self.image.path),
-            f"mem={self.options.memory_mib}M",
-            *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}"),
-            *(f"ubd0={fast}/origin", f"ubd1={fast}/cache", f"ubd2={fast}/barrier"),
-            *("con0=null,fd:1", "con=null", f"ssl0=fd:{serial}", "ssl=null"),
-            *(f"uml_dir={fast}/", "umid=kernel", "log_buf_len=256K", "quiet"),
-            *("seccomp=auto", "random.trust_cpu=on"),
-        ]
+    @classmethod
+    @abstractmethod
+    def _places(cls, options: BootOptions) -> Mapping[str, Place]:
+        """Return where the disks `origin`, `cache` and `barrier` lie."""
+
+    @abstractmethod
+    def _command(self, line: int) -> list[str]:
+        """Return what is to be run; `line` is the number of the open line to the guest."""
 
     def _start(self, undo: ExitStack) -> None:
         self.line, serial = socket.socketpair()
@@ -117,9 +114,9 @@ class UserModeLinux:
         return b"\n" in self._rest or bool(select.select([self.line], [], [], seconds)[0])
 
     def send(self, request: object) -> None:
-        """Send a request; a long one goes as a file, the serial line being slow inwards."""
+        """Send a request; a long one goes as a file."""
         data = json.dumps(request).encode()
-        if len(data) > LINE_BYTES_MAX:
+        if len(data) > self.request_bytes_max:
             self._batches += 1
             path = self.private.exchange / f"batch-{self._batches}"
             path.write_bytes(data)

@@ -21,18 +21,27 @@ MODULES_HOME = Path("usr/lib/uml/modules")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """A release of Debian that carries a user-mode kernel with dm-writecache."""
+    """A release of Debian whose kernel, with dm-writecache, can be run here."""
 
     name: str
-    own_libc: bool
+    own_libc: bool = False
     """Its kernel needs a newer libc than a host may have: run it with the suite's own."""
+    emulated_release: str | None = None
+    """Debian's name of the release whose ordinary kernel runs in an emulated machine, which has
+    persistent memory; None: the suite has the release's name, its kernel is a user-mode one."""
+
+    @property
+    def release(self) -> str:
+        """Debian's name of the release."""
+        return self.emulated_release or self.name
 
 
 SUITES = (
-    Suite(name="bullseye", own_libc=False),
-    Suite(name="bookworm", own_libc=False),
+    Suite(name="bullseye"),
+    Suite(name="bookworm"),
     Suite(name="trixie", own_libc=True),
     Suite(name="sid", own_libc=True),
+    Suite(name="bookworm-pmem", emulated_release="bookworm"),
 )
 
 
@@ -47,6 +56,8 @@ class KernelImage:
     package: str | None = None
     target: str | None = None
     """The target's version, known once the kernel has run."""
+    emulator: Path | None = None
+    """Where the emulator was unpacked that this kernel needs; None for a user-mode kernel."""
 
     def modules(self, names: Iterable[str]) -> list[Path]:
         """Return the module files to insert, in order; built-in ones need none."""
@@ -76,9 +87,31 @@ def _module_name(path: str) -> str:
 
 
 def _modules_of_tree(tree: Path, names: Iterable[str]) -> list[Path]:
-    """Find modules in a build tree that was not installed: the given order has to do."""
+    """Find modules in a tree without an index; what one needs is said in the module itself."""
     found = {_module_name(path.name): path for path in sorted(tree.rglob("*.ko"))}
-    return [found[name] for name in names if name in found]
+    wanted: dict[Path, None] = {}
+
+    def want(name: str) -> None:
+        path = found.get(name)
+        if path is None or path in wanted:
+            return
+        for needed in needs(path.read_bytes()):
+            want(needed)
+        wanted[path] = None
+
+    for name in names:
+        want(_module_name(name))
+    return list(wanted)
+
+
+def needs(module: bytes) -> list[str]:
+    """Return the names of the modules that a module needs.
+
+    >>> needs(b"...\\0depends=dm-mod,netfs\\0..."), needs(b"\\0depends=\\0"), needs(b"")
+    (['dm-mod', 'netfs'], [], [])
+    """
+    words = module.partition(b"\0depends=")[2].partition(b"\0")[0].decode()
+    return [_module_name(word) for word in words.split(",") if word]
 
 
 def cache_root() -> Path:
@@ -103,17 +136,24 @@ def fetched(directory: Path) -> KernelImage | None:
             release=record["release"],
             package=record["package"],
             target=record["target"],
+            emulator=_inside(directory, record.get("emulator")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return image if os.access(image.path, os.X_OK) else None
+    usable = os.access(image.path, os.R_OK if image.emulator else os.X_OK)
+    return image if usable else None
+
+
+def _inside(directory: Path, place: str | None) -> Path | None:
+    return None if place is None else directory / place
 
 
 def record(directory: Path, image: KernelImage) -> None:
     """Write what a directory holds, paths relative to it; readers see the old or the new record."""
     data = asdict(image)
-    for key in ("path", "modules_dir"):
-        data[key] = os.path.relpath(data[key], directory)
+    for key in ("path", "modules_dir", "emulator"):
+        if data[key] is not None:
+            data[key] = os.path.relpath(data[key], directory)
     partial = directory / f"{RECORD}.{os.getpid()}"
     partial.write_text(json.dumps(data, indent=1) + "\n")
     partial.replace(directory / RECORD)

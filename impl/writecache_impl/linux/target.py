@@ -3,19 +3,20 @@
 One boot serves many traces. The guest plays, settles and describes; the host, which sees the disks'
 files at once, hashes them while the guest waits. Without hashes a batch goes through unattended.
 
-What limits it: a system call in the guest is two switches between host processes, 10 to 20
-microseconds. A step is the operation (some 100 microseconds), two looks (150), a line to the host
-(60), and with hashes its answer and SHA-256 from the first 64 KiB that changed (400): about 2500
-steps a second without hashes, 1100 with those of 1.25 MiB.
+What limits it in user mode: a system call is two switches between host processes, 10 to 20
+microseconds. A step is the operation (some 100), two looks (150), a line to the host (60), and with
+hashes its answer and SHA-256 from the first 64 KiB that changed (400): about 2500 steps a second
+without hashes, 1100 with those of 1.25 MiB. An emulated machine plays 200.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from .boot import UserModeLinux
+from .boot import Machine
 from .content import SECTOR_BYTES, ContentHash
 from .errors import KernelDied, KernelHung, KernelUnavailable
+from .machines import start
 from .private import BootOptions
 from .suites import KernelImage, locate, remember_target
 from .trace import Op, Step, TraceHeader, check_op, named_start_sectors
@@ -53,7 +54,7 @@ class LinuxTarget:
         self.options = options or BootOptions()
         self.console = ""
         """What the last kernel that died or hung left on its console."""
-        self._machine: UserModeLinux | None = None
+        self._machine: Machine | None = None
         self._hello: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -73,13 +74,13 @@ class LinuxTarget:
             self._machine.close()
             self._machine = None
 
-    def machine(self, disk_bytes: int = 0) -> UserModeLinux:
+    def machine(self, cache_bytes: int = 0, origin_bytes: int = 0) -> Machine:
         """Return the running kernel, booting one if none runs or its disks are too small."""
-        if self._machine is not None and disk_bytes > self.options.disk_bytes:
+        options = self.options.with_disks_of(cache_bytes, origin_bytes)
+        if options != self.options:
             self.close()
         if self._machine is None:
-            options = self.options.with_disks_of(disk_bytes)
-            machine = UserModeLinux(self.image, options)
+            machine = start(self.image, options)
             try:
                 self._hello = machine.receive(options.boot_s)
             except BaseException:
@@ -89,7 +90,7 @@ class LinuxTarget:
             remember_target(self.image, self._hello["target"])
         return self._machine
 
-    def runs(self, machine: UserModeLinux) -> bool:
+    def runs(self, machine: Machine) -> bool:
         """Tell whether this is the kernel that runs now."""
         return self._machine is machine
 
@@ -120,13 +121,12 @@ class LinuxTarget:
         ValueError for a header that cannot be played.
         """
         parsed = TraceHeader.parse(header)
-        size = max(parsed.cache_sectors, parsed.origin_sectors) * SECTOR_BYTES
+        sectors = parsed.cache_sectors, parsed.origin_sectors
         for last_attempt in (False, True):
-            machine = self.machine(size)
+            machine = self.machine(*(n * SECTOR_BYTES for n in sectors))
             if parsed.origin_delay and not self._hello["delays"]:
                 raise KernelUnavailable("this kernel has no target delay (dm-delay)")
-            sizes = parsed.cache_sectors, parsed.origin_sectors
-            machine.send(["reset", parsed.table, *sizes, parsed.origin_delay])
+            machine.send(["reset", parsed.table, *sectors, parsed.origin_delay])
             try:
                 machine.receive(RESET_SECONDS)
                 break
@@ -168,7 +168,7 @@ class Session:
     def __init__(
         self,
         target: LinuxTarget,
-        machine: UserModeLinux,
+        machine: Machine,
         parsed: TraceHeader,
         header: dict[str, Any],
     ) -> None:

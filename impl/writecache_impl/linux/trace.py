@@ -90,7 +90,7 @@ def check_op(op: Op) -> None:
     if not isinstance(kind, str) or (begun and kind == "sleep"):
         raise ValueError(f"not an operation: {op!r}")
     if kind == "write_fua":
-        raise ValueError("user-mode Linux cannot be asked for write_fua from user space")
+        raise ValueError("Linux cannot be asked for write_fua from user space")
     if kind in ("open", "message"):
         good = all(isinstance(word, str) and "\0" not in word for word in arguments)
         good = good and (len(arguments) < 2 if kind == "open" else len(arguments) > 0)

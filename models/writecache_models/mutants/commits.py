@@ -5,12 +5,14 @@ from typing import Final
 from writecache_models.mutants import Edit, Mutant
 from writecache_spec import commit, construct, entries, layout
 
-_COMMIT: Final = "    wc = commit_regions(wc, transcript, data_too=True)\n"
+_COMMIT: Final = (
+    "    wc = commit_flushed(_mark_dirty(wc, uncommitted), transcript, data_too=True)\n"
+)
 _SUPERBLOCK: Final = "    wc = _commit_superblock(wc, transcript)\n"
-_FREED: Final = "    return commit_regions(wc, transcript, data_too=False) if freed else wc\n"
+_FREED: Final = "    return commit_flushed(wc, transcript, data_too=False) if freed else wc\n"
 _FORMAT: Final = (
-    "    wc = commit_regions(mark_all_dirty(wc), transcript, data_too=False)\n"
-    "    wc = wc._replace(superblock"
+    "    wc = commit_flushed(mark_all_dirty(wc), transcript, data_too=False)\n"
+    "    superblock = superblock._replace"
 )
 _NOTHING_TO_LOSE: Final = (
     "in a new cache's superblock the count is 0, so that whatever the entries say none is "
@@ -77,10 +79,10 @@ _ORDER: Final = (
         "a commit writes what it replaces as free, and does not flush it",
         (
             Edit(
-                commit.flush,
+                commit._free_replaced,
                 _FREED,
                 "    if freed:\n"
-                "        wc = commit_regions(wc, transcript, data_too=False)\n"
+                "        wc = commit_flushed(wc, transcript, data_too=False)\n"
                 "        transcript.effects.pop()\n"
                 "    return wc\n",
             ),
@@ -94,13 +96,17 @@ _ORDER: Final = (
     Mutant(
         "duplicates-stay",
         "a commit does not free the committed entries that it replaces",
-        (Edit(commit.flush, "            wc = free_entry(wc, replaced)\n", ""),),
+        (
+            Edit(
+                commit._free_replaced, "            wc = free_entry(wc, transcript, replaced)\n", ""
+            ),
+        ),
         caught_by="vectors",
     ),
     Mutant(
         "duplicates-freed-under-writeback",
         "a commit frees an entry that it replaces though it is being copied",
-        (Edit(commit.flush, " and not wc.entries[replaced].write_in_progress", ""),),
+        (Edit(commit._free_replaced, " and not wc.entries[replaced].write_in_progress", ""),),
     ),
     Mutant(
         "overwrites-not-flushed",
@@ -124,20 +130,14 @@ _REGIONS: Final = (
     Mutant(
         "new-entries-not-dirty",
         "a commit writes only the regions in which something was freed",
-        (Edit(commit.flush, "dirty_regions |= 1 << entry_region(index)", "pass"),),
+        (Edit(commit._mark_dirty, "dirty_regions |= 1 << entry_region(index)", "pass"),),
         profile="1.4.0",
         n_entries=29,
     ),
     Mutant(
         "freed-entries-not-dirty",
         "an entry that is freed does not mark its region",
-        (
-            Edit(
-                entries.free_entry,
-                "wc.dirty_regions | 1 << entry_region(index)",
-                "wc.dirty_regions",
-            ),
-        ),
+        (Edit(entries.free_entry, "dirty_regions |= 1 << entry_region(index)", "pass"),),
     ),
     Mutant(
         "freed-entries-keep-count",
@@ -221,8 +221,8 @@ _FORMATS: Final = (
         (
             Edit(
                 construct.format_device,
-                "    return commit_regions(wc, transcript, data_too=False)\n",
-                "    wc = commit_regions(wc, transcript, data_too=False)\n"
+                "    return commit_flushed(wc, transcript, data_too=False)\n",
+                "    wc = commit_flushed(wc, transcript, data_too=False)\n"
                 "    transcript.effects.pop()\n"
                 "    return wc\n",
             ),

@@ -26,6 +26,7 @@ from writecache_spec import (
     map_write,
     resume,
     status,
+    write_around,
     writeback,
     writeback_submit,
 )
@@ -61,10 +62,9 @@ _UPSTREAM: Final = (
         "was still writing",
         (
             Edit(
-                resume.resume,
-                "        superblock, on_disk = event.metadata\n"
-                "        wc = wc._replace(superblock=superblock)\n",
-                "        _, on_disk = event.metadata\n",
+                resume._read,
+                "    wc = wc._replace(superblock=superblock)\n",
+                "",
             ),
         ),
         history="dm writecache: fix data corruption when reloading the target",
@@ -177,8 +177,11 @@ _UPSTREAM: Final = (
         (
             Edit(
                 map._map_flush,
+                "    if bio.flush_number:\n"
                 "        return remap_origin(wc, bio, None, transcript)[0]\n",
-                "        transcript.tell(Complete(bio, None))\n        return wc\n",
+                "    if bio.flush_number:\n"
+                "        transcript.tell(Complete(bio, None))\n"
+                "        return wc\n",
             ),
         ),
         history="dm writecache: flush origin device when writing and cache is full",
@@ -220,7 +223,7 @@ _UPSTREAM: Final = (
     Mutant(
         "read-counted-once",
         "a read past the cache counts as one block however long it is",
-        (Edit(map._map_read, "stats.reads + 1 + further", "stats.reads + 1"),),
+        (Edit(write_around.read_around, "stats.reads + 1 + further", "stats.reads + 1"),),
         history="dm writecache: count number of blocks read, not number of read bios",
         caught_by="vectors",
     ),
@@ -255,8 +258,8 @@ _NEVER_MADE: Final = (
         (
             Edit(
                 resume.resume,
-                "        wc = commit_regions(mark_all_dirty(wc), transcript, data_too=False)\n",
-                "        wc = commit_regions(mark_all_dirty(wc), transcript, data_too=False)\n"
+                "        wc = commit_flushed(mark_all_dirty(wc), transcript, data_too=False)\n",
+                "        wc = commit_flushed(mark_all_dirty(wc), transcript, data_too=False)\n"
                 "        transcript.effects.pop()\n",
             ),
         ),
@@ -273,8 +276,8 @@ _NEVER_MADE: Final = (
     for index in reversed(uncommitted):
         replaced = older_duplicate(wc, index)
         if replaced is not None and not wc.entries[replaced].write_in_progress:
-            wc = free_entry(wc, replaced)
-    wc = commit_regions(wc, transcript, data_too=False)
+            wc = free_entry(wc, transcript, replaced)
+    wc = commit_flushed(wc, transcript, data_too=False)
     seq_count = SequenceCount(wrap64(wc.seq_count + 1))
 """,
             ),
@@ -285,8 +288,8 @@ _NEVER_MADE: Final = (
         "a commit frees what it replaces in memory only",
         (
             Edit(
-                commit.flush,
-                "    return commit_regions(wc, transcript, data_too=False) if freed else wc\n",
+                commit._free_replaced,
+                "    return commit_flushed(wc, transcript, data_too=False) if freed else wc\n",
                 "    return wc\n",
             ),
         ),

@@ -37,7 +37,7 @@ _RECOVERY: Final = (
         (
             Edit(
                 resume._rebuild,
-                "                rebuilt.erased.add(index)\n",
+                "                rebuilt.erased.append(index)\n",
                 "                pass\n",
             ),
         ),
@@ -47,7 +47,7 @@ _RECOVERY: Final = (
     Mutant(
         "resume-leaves-duplicates",
         "a resume writes nothing where it has found replaced entries only",
-        (Edit(resume._rebuild, "        rebuilt.erased.add(loser)\n", ""),),
+        (Edit(resume._rebuild, "        rebuilt.erased.append(loser)\n", ""),),
         n_entries=29,
     ),
     Mutant(

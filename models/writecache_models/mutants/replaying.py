@@ -98,7 +98,9 @@ def traces(mutant: Mutant) -> Iterator[tuple[str, Trace]]:
         other_kernel = profile_of(trace).name != mutant.profile
         not_aimed = not trace.name.startswith(_AIMED.get(mutant.name, ""))
         no_options = mutant.options not in trace.table
-        return not_aimed, no_options, other_kernel, _FAMILIES.index(family)
+        # A suite's flavour, such as persistent memory, comes last.
+        place = _FAMILIES.index(family) if family in _FAMILIES else len(_FAMILIES)
+        return not_aimed, no_options, other_kernel, place
 
     for file, trace in sorted(found, key=order):
         yield f"{trace.name} in {file.name}", trace

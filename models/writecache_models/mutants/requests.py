@@ -14,7 +14,7 @@ _PASSED_ON: Final = (
     "        transcript.tell("
     "Remap(bio, Device.ORIGIN, bio.sector, bio.n_sectors, BioPrivate.NONE))\n"
 )
-_COMMITTED: Final = "    return commit_regions(wc, transcript, data_too=False)\n"
+_COMMITTED: Final = "    return commit_flushed(wc, transcript, data_too=False)\n"
 
 _WRITES: Final = (
     Mutant(
@@ -92,7 +92,7 @@ _DISCARDS: Final = (
     Mutant(
         "discard-frees-nothing",
         "a discard leaves the cached blocks as they are",
-        (Edit(discard.discard, "        wc = free_entry(wc, index)\n", ""),),
+        (Edit(discard.discard, "        wc = free_entry(wc, transcript, index)\n", ""),),
         caught_by="vectors",
     ),
     Mutant(
@@ -107,7 +107,7 @@ _DISCARDS: Final = (
             Edit(
                 discard.discard,
                 _COMMITTED,
-                "    wc = commit_regions(wc, transcript, data_too=False)\n"
+                "    wc = commit_flushed(wc, transcript, data_too=False)\n"
                 "    transcript.effects.pop()\n"
                 "    return wc\n",
             ),

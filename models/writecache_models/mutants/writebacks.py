@@ -5,12 +5,14 @@ from typing import Final
 from writecache_models.mutants import Edit, Mutant
 from writecache_spec import endio, entries, transcript, writeback, writeback_submit
 
-_WAKES: Final = "wc = wc._replace(sleeping=frozenset())"
-_COMMITTED: Final = (
-    "    return commit_regions(wc._replace(endio_taken=()), transcript, data_too=False)\n"
+_WAKES: Final = (
+    "return wc._replace(sleeping=frozenset()) if mends(wc, Repair.WAKE_AFTER_ERROR) else wc"
 )
-_DONE: Final = "    wc = commit_regions(wc._replace(endio_taken=()), transcript, data_too=False)\n"
-_ORIGIN: Final = "    wc = disk_flush(wc, transcript, Device.ORIGIN)\n"
+_COMMITTED: Final = (
+    "    return commit_flushed(wc._replace(endio_taken=()), transcript, data_too=False)\n"
+)
+_DONE: Final = "    wc = commit_flushed(wc._replace(endio_taken=()), transcript, data_too=False)\n"
+_ORIGIN: Final = "        wc = disk_flush(wc, transcript, Device.ORIGIN)\n"
 
 _SELECTION: Final = (
     Mutant(
@@ -35,8 +37,7 @@ _SELECTION: Final = (
         (
             Edit(
                 writeback._take_run,
-                "            or found != "
-                "(run[-1] if mends(wc, Repair.RUN_OVER_DUPLICATES) else last) + 1\n",
+                "            or not (anywhere or _continues(wc, found, run[-1], last))\n",
                 "",
             ),
         ),
@@ -91,7 +92,7 @@ _ENDS: Final = (
     Mutant(
         "origin-not-flushed",
         "blocks are freed though their copies may not be durable on the origin",
-        (Edit(endio.take_ended_copies, _ORIGIN, ""),),
+        (Edit(endio.take_ended_copies, _ORIGIN, "        pass\n"),),
     ),
     Mutant(
         "cache-flushed-for-origin",
@@ -102,11 +103,11 @@ _ENDS: Final = (
         "freed-before-origin-flush",
         "blocks are freed, and that is committed, before the origin is flushed",
         (
-            Edit(endio.take_ended_copies, _ORIGIN, ""),
+            Edit(endio.take_ended_copies, _ORIGIN, "        pass\n"),
             Edit(
                 endio.free_copied_blocks,
                 _COMMITTED,
-                _DONE + _ORIGIN.replace("wc =", "return"),
+                _DONE + _ORIGIN.strip(" ").replace("wc =", "    return"),
             ),
         ),
     ),
@@ -148,7 +149,7 @@ _ENDS: Final = (
         "whoever sleeps until a block is free is not woken when writeback frees one",
         (
             Edit(entries.free_entry, "sleeping=frozenset()", "sleeping=wc.sleeping"),
-            Edit(endio.free_copied_blocks, _WAKES, "pass"),
+            Edit(endio._end_block, _WAKES, "return wc"),
         ),
     ),
 )
@@ -163,7 +164,7 @@ _ERRORS: Final = (
     Mutant(
         "freed-despite-error",
         "blocks whose copies ended after an error are freed, whether or not they are home",
-        (Edit(endio.free_copied_blocks, "            if wc.error:\n", "            if False:\n"),),
+        (Edit(endio._end_block, "    if wc.error:\n", "    if False:\n"),),
         failures=1,
     ),
     Mutant(
@@ -177,7 +178,7 @@ _ERRORS: Final = (
         "whoever sleeps until a block is free sleeps on when none will be, after an error",
         (
             Edit(transcript.report_error, "error=True, sleeping=frozenset()", "error=True"),
-            Edit(endio.free_copied_blocks, _WAKES, "pass"),
+            Edit(endio._end_block, _WAKES, "return wc"),
         ),
         failures=1,
     ),

@@ -33,18 +33,18 @@ IN_FLIGHT_FIELD = 11
 
 
 class Disk:
-    """The first sectors of a ubd disk."""
+    """The first sectors of a device ("major:minor") that is as large as any trace needs."""
 
-    def __init__(self, mapper: DeviceMapper, name: bytes, ubd: str) -> None:
-        self.mapper, self.name, self.ubd = mapper, name, ubd
+    def __init__(self, mapper: DeviceMapper, name: bytes, whole: str) -> None:
+        self.mapper, self.name, self.whole = mapper, name, whole
         self.dev = mapper.create(name)[1]
         self.sectors = self.delay = 0
 
     def become(self, sectors: int, delay: int = 0) -> None:
-        """Become the first `sectors` sectors of the ubd disk; writes take `delay` ms longer."""
+        """Become the first `sectors` sectors; writes take `delay` ms longer."""
         if (sectors, delay) == (self.sectors, self.delay):
             return
-        place = f"{self.ubd} 0"
+        place = f"{self.whole} 0"
         if delay:
             self.mapper.load(self.name, sectors, b"delay", f"{place} 0 {place} {delay}")
         else:

@@ -7,8 +7,10 @@ milliseconds.
 
 import ctypes
 import errno
+import glob
 import os
 import re
+import time
 from collections.abc import Iterable
 
 FINIT_MODULE = {"x86_64": 313, "i686": 350}
@@ -19,6 +21,7 @@ ALIASES = {"EOPNOTSUPP": "ENOTSUP", "EWOULDBLOCK": "EAGAIN", "EDEADLOCK": "EDEAD
 LOGGED_ERROR = re.compile(
     r"device-mapper: table: [0-9:]+: writecache: (?P<text>.*?)(?: \(-(?:E[A-Z0-9]+|[0-9]+)\))?$"
 )
+DEBIAN_BUILD = re.compile(r" Debian (?P<version>[0-9]+\.[0-9]+\.[0-9]+)-")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,17 +59,44 @@ def mount(source: str, target: str, kind: str, data: str | None = None) -> None:
     _checked(libc.mount(source.encode(), target.encode(), kind.encode(), 0, text))
 
 
-def load_modules(paths: Iterable[str]) -> None:
-    """Insert modules in this order; one that is there already is fine."""
-    for path in paths:
+def load_modules(modules: Iterable[tuple[str, str]]) -> None:
+    """Insert modules (path, parameters) in this order; one that is there already is fine."""
+    for path, parameters in modules:
         fd = os.open(path, os.O_RDONLY)
         try:
-            _checked(libc.syscall(FINIT_MODULE[os.uname().machine], fd, b"", 0))
+            _checked(libc.syscall(FINIT_MODULE[os.uname().machine], fd, parameters.encode(), 0))
         except OSError as error:
             if error.errno != errno.EEXIST:
                 raise
         finally:
             os.close(fd)
+
+
+def kernel_version(release: str, build: str) -> str:
+    """Return a kernel's version and flavour; Debian's ordinary releases do not say the version.
+
+    Their releases carry only that of the kernel's interface. The flavour stays: an ordinary kernel
+    and a user-mode one of the same version are not built alike.
+
+    >>> kernel_version("6.1.0-50-amd64", "#1 SMP Debian 6.1.176-1 (2026-07-02)")
+    '6.1.176-amd64'
+    >>> kernel_version("6.12.101", "#1 Mon Jun 2 2025"), kernel_version("6.1.0-rc1+", "#2 SMP")
+    ('6.12.101', '6.1.0-rc1+')
+    """
+    found = DEBIAN_BUILD.search(build)
+    return f"{found['version']}-{release.rpartition('-')[2]}" if found else release
+
+
+def device_numbers(pattern: str, seconds: float = 10.0) -> tuple[int, int]:
+    """Return (major, minor) of the device whose `dev` file in sysfs matches; it may come late."""
+    bound = time.monotonic() + seconds
+    while not (found := glob.glob(pattern)):
+        if time.monotonic() > bound:
+            raise FileNotFoundError(errno.ENOENT, "the kernel shows no device", pattern)
+        time.sleep(0.001)
+    with open(found[0]) as dev:
+        major, minor = dev.read().split(":")
+    return int(major), int(minor)
 
 
 def fix_io_priority() -> None:

@@ -187,6 +187,8 @@ class Player:
         """Direct read."""
         assert self.fd is not None
         window = self._window(count)
+        # What a kernel does not fill in must not depend on what was there before.
+        window[:] = bytes(len(window))
         done = os.preadv(self.fd, [window], sector * SECTOR)
         if done != len(window):
             seen["short"] = done

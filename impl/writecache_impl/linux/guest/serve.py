@@ -1,7 +1,7 @@
 """Talks to the host over a serial line: requests come in as JSON lines, answers go out likewise.
 
 Kernel facts: the user-mode serial driver reads the host's side one byte per system call, so long
-requests come as a file in the exchange directory (hostfs); what it writes goes out in one piece.
+requests come as a file in the exchange directory; what it writes goes out in one piece.
 Kernel messages go to the console, never to this line.
 """
 
@@ -9,28 +9,36 @@ import gc
 import json
 import os
 import sys
+import termios
 import traceback
 import tty
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from .devicemapper import DeviceMapper
 from .disks import Disk
-from .kernel import fix_io_priority, load_modules, mount, power_off, set_io_scheduler
+from .kernel import (
+    device_numbers,
+    fix_io_priority,
+    kernel_version,
+    load_modules,
+    mount,
+    power_off,
+    set_io_scheduler,
+)
 from .player import NAME, Player, Step
-
-SERIAL_MAJOR, SERIAL_MINOR = 4, 64
-ORIGIN_UBD, CACHE_UBD, BARRIER_UBD = "98:0", "98:16", "98:32"
 
 
 class Line:
-    """The serial line in raw mode."""
+    """The line to the host: a serial line in raw mode, or a port that is raw anyway."""
 
-    def __init__(self, nodes: str) -> None:
-        path = f"{nodes}/serial"
-        os.mknod(path, 0o020600, os.makedev(SERIAL_MAJOR, SERIAL_MINOR))
+    def __init__(self, config: dict[str, Any]) -> None:
+        path = f"{config['nodes']}/line"
+        os.mknod(path, 0o020600, os.makedev(*device_numbers(config["line"])))
         self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
-        tty.setraw(self.fd)
+        with suppress(termios.error):
+            tty.setraw(self.fd)
         self.rest = b""
 
     def receive(self) -> Any:
@@ -56,26 +64,32 @@ class Guest:
     def __init__(self, config: dict[str, Any]) -> None:
         nodes = config["nodes"]
         prepare(config)
-        self.line = Line(nodes)
+        self.line = Line(config)
         fix_io_priority()
+        numbers = {
+            use: device_numbers(f"/sys/block/{disk}/dev") for use, disk in config["disks"].items()
+        }
+        origin_dev, cache_dev = ("{}:{}".format(*numbers[use]) for use in ("origin", "cache"))
         if config["scheduler"] is not None:
-            set_io_scheduler(config["scheduler"], ORIGIN_UBD, CACHE_UBD)
+            set_io_scheduler(config["scheduler"], origin_dev, cache_dev)
         mapper = DeviceMapper(nodes)
         self.version = mapper.target_version(NAME)
         if self.version is None:
             raise RuntimeError(f"this kernel has no target {NAME.decode()}")
         self.delays = mapper.target_version(b"delay") is not None
-        origin = Disk(mapper, b"origin", ORIGIN_UBD)
-        cache = Disk(mapper, b"cache", CACHE_UBD)
+        origin = Disk(mapper, b"origin", origin_dev)
+        cache = Disk(mapper, b"cache", cache_dev)
         barrier = f"{nodes}/barrier"
-        os.mknod(barrier, 0o060600, os.makedev(*map(int, BARRIER_UBD.split(":"))))
+        os.mknod(barrier, 0o060600, os.makedev(*numbers["barrier"]))
         self.player = Player(
             mapper, cache, origin, barrier, config["settle_s"], config["exclusive"]
         )
 
     def hello(self) -> Step:
         """Say who answers."""
-        return {"kernel": os.uname().release, "target": self.version, "delays": self.delays}
+        system = os.uname()
+        kernel = kernel_version(system.release, system.version)
+        return {"kernel": kernel, "target": self.version, "delays": self.delays}
 
     def play(self, ops: list[list[Any]], lockstep: bool) -> None:
         """Play operations; in lockstep the host looks at the disks after each of them."""
@@ -113,7 +127,8 @@ def prepare(config: dict[str, Any]) -> None:
     mount("none", "/proc", "proc")
     mount("none", "/sys", "sysfs")
     mount("none", config["nodes"], "tmpfs")
-    mount("none", config["exchange"], "hostfs", config["exchange"])
+    source, kind, data = config["exchange_mount"]
+    mount(source, config["exchange"], kind, data)
     with open("/proc/sys/kernel/panic_on_oops", "w") as switch:
         switch.write("1")  # a kernel that goes on after an oops would only hang
     load_modules(config["modules"])

@@ -22,9 +22,10 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def shell(config: dict[str, Any]) -> None:
     """Answer one request to run a program."""
     prepare(config)
-    if not os.path.exists("/dev/ubda"):
+    disks = {use: f"/dev/{disk}" for use, disk in config["disks"].items()}
+    if not os.path.exists(disks["origin"]):
         mount("none", "/dev", "devtmpfs")
-    line = Line(config["nodes"])
+    line = Line(config)
     line.send({"kernel": os.uname().release})
     command = line.receive()
     with suppress(termios.error):  # a console that is no terminal needs no raw mode
@@ -36,8 +37,8 @@ def shell(config: dict[str, Any]) -> None:
             "PATH": PATH,
             "HOME": config["exchange"],
             "LANG": "C.UTF-8",
-            "ORIGIN": "/dev/ubda",
-            "CACHE": "/dev/ubdb",
+            "ORIGIN": disks["origin"],
+            "CACHE": disks["cache"],
         },
         check=False,
     )
