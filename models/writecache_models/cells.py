@@ -5,11 +5,15 @@ the world, named by the section of the kernel that it stands for.  The power fai
 before its first and after its last effect (both are judged at every event); or *within* it, where
 some of what it does has reached a disk and more is to come.
 
+In persistent memory an event that stores and has no fence leaves at its end what it leaves within:
+any of its stores.  So *within* is before a fence of its own.
+
 A cell counts the events that began with some entry in that state.  Activations count what the disk
 holds, as there is nothing in memory yet.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Final
 
 from writecache_models.candidates import Turn
@@ -21,8 +25,11 @@ from writecache_spec.layout import MAGIC, MemoryEntry, is_committed
 from writecache_spec.state import Phase, State, entry_is_committed
 from writecache_spec.units import U64_MAX
 
-Cell = tuple[str, str, str]
-"""What is done, where in it, and an entry's state when it began."""
+Cell = tuple[str, str, str, str]
+"""The cache's mode, what is done, where in it, and an entry's state when it began."""
+SSD: Final = "SSD"
+PMEM: Final = "pmem"
+MODES: Final = (SSD, PMEM)
 EDGES: Final = "edges"
 WITHIN: Final = "within"
 POINTS: Final = (EDGES, WITHIN)
@@ -51,50 +58,68 @@ submits the copies."""
 _VOLATILE: Final = ("copying", "copied", "flushed")
 _NO_IO: Final = (
     "begin write", "begin write_fua", "begin read", "begin discard", "begin flush",
-    "other message", "map", "io", "submit", "copy", "timer", "go on",
+    "other message", "io", "submit", "copy", "timer", "go on",
 )  # fmt: skip
 
 
-def _cells_of(deed: str, states: Iterable[str], *points: str) -> Iterator[Cell]:
-    return ((deed, point, state) for point in points or POINTS for state in states)
+def _cells_of(
+    deeds: Iterable[str],
+    states: Iterable[str] = STATES,
+    points: Iterable[str] = POINTS,
+    modes: Iterable[str] = MODES,
+) -> Iterator[Cell]:
+    return product(modes, deeds, points, states)
 
 
-IMPOSSIBLE: Final[dict[Cell, str]] = {
-    **dict.fromkeys(
-        _cells_of("format", STATES[1:]),
+_REASONS: Final[tuple[tuple[Iterator[Cell], str], ...]] = (
+    (
+        _cells_of(["format"], STATES[1:]),
         "a device that was never formatted holds no entry",
     ),
-    **dict.fromkeys(
-        (cell for deed in ("open", "resume") for cell in _cells_of(deed, _VOLATILE)),
+    (
+        _cells_of(["open", "resume"], _VOLATILE),
         "copies are known in memory only: a suspend waits for them, and a crash forgets them",
     ),
-    **dict.fromkeys(
-        _cells_of("open", ["overwritten"]),
+    (
+        _cells_of(["open"], ["overwritten"]),
         "after a power failure a disk has what it has: nothing waits to be flushed",
     ),
-    **dict.fromkeys(
-        _cells_of("load", STATES, WITHIN),
+    (
+        _cells_of(["load"], points=[WITHIN]),
         "a constructor writes only where it formats, and a live cache's device is formatted",
     ),
-    **dict.fromkeys(
-        (cell for deed in _NO_IO for cell in _cells_of(deed, STATES, WITHIN)),
+    (
+        _cells_of(_NO_IO, points=[WITHIN]),
         "it waits for no I/O of its own: there is nothing that it could be within",
     ),
-    **dict.fromkeys(
-        _cells_of("endio take", STATES, WITHIN),
+    (
+        _cells_of(["map"], points=[WITHIN], modes=[SSD]),
+        "it waits for no I/O of its own: there is nothing that it could be within",
+    ),
+    (
+        _cells_of(["endio take"], points=[WITHIN]),
         "one flush of the origin: all of it or none has happened",
     ),
-    ("endio take", EDGES, "flushed"): (
-        "the endio thread takes what has ended only when it has freed what it took before"
+    (
+        _cells_of(["endio take"], ["flushed"], [EDGES]),
+        "the endio thread takes what has ended only when it has freed what it took before",
     ),
-}
-"""Cells that cannot be reached, and why."""
+    (
+        _cells_of(["do flush", "do discard"], modes=[PMEM]),
+        "whoever maps a flush or a discard does it: the flush thread has nothing to do",
+    ),
+    (
+        _cells_of(DEEDS, ["overwritten"], modes=[PMEM]),
+        "a committed block of persistent memory is never written over: the write takes another",
+    ),
+)
+IMPOSSIBLE: Final = {cell: why for cells, why in reversed(_REASONS) for cell in cells}
+"""Cells that cannot be reached, and why: the first reason that there is."""
 
 
-def reachable() -> Iterator[Cell]:
+def reachable(modes: Iterable[str] = MODES) -> Iterator[Cell]:
     """All the others."""
-    every = (cell for deed in DEEDS for cell in _cells_of(deed, STATES))
-    return (cell for cell in every if cell not in IMPOSSIBLE)
+    return (cell for cell in _cells_of(DEEDS, modes=modes) if cell not in IMPOSSIBLE)
 
 
 def cells(setting: Setting, world: World, event: Turn, n_moments: int) -> Iterator[Cell]:
@@ -102,12 +127,13 @@ def cells(setting: Setting, world: World, event: Turn, n_moments: int) -> Iterat
     if event[0] == "crash":
         # It is that event, and the walk goes on with what is left.
         event = event[1]
-    deed = _deed(setting, world, event)
+    deed, mode = _deed(setting, world, event), PMEM if setting.pmem_mode else SSD
     for state in _states(setting, world, deed):
-        yield deed, EDGES, state
-        # One I/O has a moment of its own, which is the event's last one but for its promises.
+        yield mode, deed, EDGES, state
+        # One I/O has a moment of its own, which is the event's last one but for its promises; a
+        # fence has two, before and after.
         if n_moments > 2:
-            yield deed, WITHIN, state
+            yield mode, deed, WITHIN, state
 
 
 def _deed(setting: Setting, world: World, event: Turn) -> str:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from writecache_models.candidates import Turn
 from writecache_models.cells import Cell, cells
 from writecache_models.clients import Op
-from writecache_models.starts import N_BLOCKS, N_ENTRIES, STARTS, Start
+from writecache_models.starts import MEMORY_STARTS, N_BLOCKS, N_ENTRIES, STARTS, Start
 from writecache_models.stocked import Plan
 from writecache_models.walking import Bounds, Walker, Wrong, usual_ops
 from writecache_models.world import Setting, World, with_memory
@@ -48,7 +48,8 @@ MEMORY_SHARE: Final = 0.25
 STOCKED: Final = (0, 0, 0, 0, 0, 0, 0, 26)
 """Blocks that are in the cache at first; with 26 the metadata has more than one sector."""
 STARTED: Final = 0.15
-"""How many walks begin with one of `STARTS`."""
+MEMORY_STARTED: Final = 0.35
+"""How many walks begin with one of `STARTS`, or of `MEMORY_STARTS`: those are fewer walks."""
 LATE: Final = ("", "io", "map", "flush thread", "work", "copy", "endio take", "endio", "go on")
 """What mostly comes last of all that can happen."""
 LIVES: Final = (("resume",), ("suspend",), ("open",))
@@ -114,7 +115,8 @@ def draw(profile: Profile, random: Random, repaired: bool) -> tuple[Repair | Non
 
 def plan(profile: Profile, random: Random, pmem_mode: bool = False) -> Plan:
     """A walk of exactly this profile, or of the same on a kernel that has persistent memory."""
-    start = random.choice(STARTS) if not pmem_mode and random.random() < STARTED else None
+    starts, share = (MEMORY_STARTS, MEMORY_STARTED) if pmem_mode else (STARTS, STARTED)
+    start = random.choice(starts) if random.random() < share else None
     used, n_stocked = _setting(profile, random, start, pmem_mode)
     bounds = Bounds(
         _some(usual_ops(used), random), random.randint(1, 3), random.choice((0, 0, 1, 2))

@@ -106,3 +106,70 @@ STARTS: Final = (
         "go on; begin open",
     ),
 )
+
+MEMORY_STARTS: Final = (
+    # resume / within / committed: what a write that came before an error has left is erased
+    _start(
+        _EAGER,
+        "open; begin write_fua 0 1; map 0; work None; work None; work None; begin write 1 1; "
+        "copy 0 True; map 1; endio take None; endio None; work None; begin suspend; go on; "
+        "begin open",
+    ),
+    # resume / within / committed, 2nd
+    _start(
+        _HASTY,
+        "open; begin write_fua 0 1; map 0; work None; begin write_fua 0 2; work None; "
+        "copy 0 True; endio take None; map 1; work None; endio None; work None; "
+        "begin suspend; go on; begin open",
+    ),
+    # resume / within / uncommitted, 2nd
+    _start(
+        _EAGER,
+        "open; begin write 0 1; map 0; work None; work None; begin write 0 1; map 1; "
+        "copy 0 True; endio take None; endio None; begin suspend; work None; work None; "
+        "go on; begin open",
+    ),
+    # go on / edges / uncommitted, 2nd
+    _start(
+        _EAGER,
+        "open; begin write_fua 0 2; map 0; work None; begin write 1 1; begin message flush; "
+        "map 1; work None; copy 0 True; endio take None; endio None; work None; work None; go on",
+    ),
+    # message flush / within / committed, 2nd
+    _start(
+        _HASTY,
+        "open; begin write_fua 0 1; map 0; begin write_fua 0 1; work None; map 1; "
+        "begin write 0 2; map 2; begin message flush",
+    ),
+    # message flush / within / copied
+    _start(
+        _EAGER,
+        "open; begin write 0 2; map 0; begin write 0 1; work None; work None; map 1; "
+        "copy 0 False; begin message flush",
+    ),
+    # message flush / within / flushed
+    _start(
+        _EAGER,
+        "open; begin write_fua 0 1; map 0; work None; work None; copy 0 False; "
+        "begin write 0 2; map 1; endio take None; begin message flush",
+    ),
+    # suspend / within / committed, 2nd
+    _start(
+        _EAGER,
+        "open; begin write 1 1; map 0; work None; begin write_fua 1 1; map 1; "
+        "begin write 0 1; map 2; begin suspend",
+    ),
+    # suspend / within / copied
+    _start(
+        _EAGER,
+        "open; begin write 0 2; map 0; work None; begin write 0 1; work None; copy 0 True; "
+        "map 1; begin suspend",
+    ),
+    # suspend / within / flushed
+    _start(
+        _EAGER,
+        "open; begin write 1 1; map 0; work None; work None; copy 0 False; begin write 0 2; "
+        "endio take None; map 1; begin suspend",
+    ),
+)
+"""The same in persistent-memory mode."""

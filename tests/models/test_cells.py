@@ -4,19 +4,22 @@ import pytest
 
 from writecache_models.candidates import candidates
 from writecache_models.canonical import digest
-from writecache_models.cells import IMPOSSIBLE, STATES, WITHIN, Cell, cells, reachable
+from writecache_models.cells import IMPOSSIBLE, PMEM, SSD, STATES, WITHIN, Cell, cells, reachable
 from writecache_models.clients import Op
 from writecache_models.fuzzing import Task, work
-from writecache_models.starts import N_BLOCKS, N_ENTRIES, STARTS
+from writecache_models.starts import MEMORY_STARTS, N_BLOCKS, N_ENTRIES, STARTS, Start
 from writecache_models.stocked import Plan
 from writecache_models.turns import turn
 from writecache_models.walking import Bounds
-from writecache_models.world import Setting, new_world
+from writecache_models.world import Setting, new_world, with_memory
 from writecache_spec.profile import PROFILES
 
 PROFILE = PROFILES["1.6.0"].repaired()
 LAZY = "4 high_watermark 100 low_watermark 100"
-WALKS = (6, 23, 84, 96, 110, 117, 125, 133, 136, 152, 182, 191, 202, 234, 290, 342, 347, 351)
+WALKS = (
+    3, 38, 74, 87, 95, 111, 113, 121, 140, 144, 150, 155, 178, 197, 199, 210, 280, 289, 302, 315,
+    318, 325, 341, 358, 395, 426, 488,
+)  # fmt: skip
 """Few walks, of the first that a seed names, that reach everything."""
 
 
@@ -27,15 +30,17 @@ def test_walks_reach_every_cell_that_can_be_reached_and_no_other() -> None:
     assert set(done.cells).isdisjoint(IMPOSSIBLE)
 
 
-def test_an_exhaustive_search_reaches_no_impossible_cell() -> None:
+@pytest.mark.parametrize("pmem_mode", [False, True], ids=[SSD, PMEM])
+def test_an_exhaustive_search_reaches_no_impossible_cell(pmem_mode: bool) -> None:
     """Every event of every schedule of these operations, no I/O failing."""
-    small = Setting(PROFILE, "4 high_watermark 0 low_watermark 0", 2, 1)
+    profile = with_memory(PROFILE) if pmem_mode else PROFILE
+    small = Setting(profile, "4 high_watermark 0 low_watermark 0", 2, 1, pmem_mode=pmem_mode)
     ops: tuple[Op, ...] = (
         ("write", 0, 1), ("flush",), ("message", "flush"), ("suspend",), ("open",), ("load",),
     )  # fmt: skip
     found, n_events = explored(small, ops, n_ops=3, failures=0)
-    assert n_events > 3000
-    assert len(found) > 100
+    assert n_events > 2000
+    assert len(found) > 90
     assert found.isdisjoint(IMPOSSIBLE)
 
 
@@ -60,19 +65,24 @@ def explored(
     return found, n_events
 
 
-@pytest.mark.parametrize("start", STARTS, ids=range(len(STARTS)))
-def test_a_start_goes_where_it_says_and_breaks_nothing(start: object) -> None:
-    made = next(one for one in STARTS if one is start)
-    setting = Setting(PROFILE, made.options, N_ENTRIES, N_BLOCKS)
+@pytest.mark.parametrize(
+    ("start", "pmem_mode"),
+    [(start, False) for start in STARTS] + [(start, True) for start in MEMORY_STARTS],
+    ids=range(len(STARTS + MEMORY_STARTS)),
+)
+def test_a_start_goes_where_it_says_and_breaks_nothing(start: Start, pmem_mode: bool) -> None:
+    profile = with_memory(PROFILE) if pmem_mode else PROFILE
+    setting = Setting(profile, start.options, N_ENTRIES, N_BLOCKS, pmem_mode=pmem_mode)
     walker = Plan(setting, Bounds((), 9, 9)).walker()
     world, last = new_world(setting), set[Cell]()
-    for event in made.events:
+    for event in start.events:
         happened = walker.happen(world, event)
         assert happened is not None, event
         assert happened[1] is None
         last = set(cells(setting, world, event, walker.n_moments))
         world = happened[0]
-    assert {state for _, _, state in last} & {"committed, 2nd", "uncommitted, 2nd", "overwritten"}
+    rare = {"uncommitted", "uncommitted, 2nd", "committed, 2nd", "overwritten", "copied", "flushed"}
+    assert {state for *_, state in last} & rare
 
 
 def test_a_crash_counts_as_the_event_that_it_cuts_short() -> None:
@@ -80,11 +90,11 @@ def test_a_crash_counts_as_the_event_that_it_cuts_short() -> None:
     setting = Setting(PROFILE, LAZY, 2, 1)
     whole = set(cells(setting, world, ("open",), 6))
     assert whole == set(cells(setting, world, ("crash", ("open",), 0, 0), 6))
-    assert whole == {("format", point, "free") for point in ("edges", WITHIN)}
+    assert whole == {(SSD, "format", point, "free") for point in ("edges", WITHIN)}
     # With one I/O there is nothing between two.
-    assert set(cells(setting, world, ("open",), 2)) == {("format", "edges", "free")}
+    assert set(cells(setting, world, ("open",), 2)) == {(SSD, "format", "edges", "free")}
 
 
 def test_an_impossible_cell_has_a_state_and_a_reason() -> None:
-    assert all(state in STATES and why for (_, _, state), why in IMPOSSIBLE.items())
+    assert all(cell[-1] in STATES and why for cell, why in IMPOSSIBLE.items())
     assert len(list(reachable())) > len(IMPOSSIBLE)

@@ -5,34 +5,41 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from itertools import product
 from typing import Any
 
 import click
 
-from writecache_impl.cli.common import Seconds, meter, print_json, print_table, seed_option
+from writecache_impl.cli.common import Seconds, meter, print_json, seed_option
 from writecache_impl.cli.covering import print_coverage
 from writecache_impl.cli.exits import FINE, INTERRUPTED, PROBLEMS
+from writecache_impl.cli.matrix import matrix_of, print_matrix
 from writecache_impl.judging import Workers, default_jobs
-from writecache_models.cells import DEEDS, IMPOSSIBLE, POINTS, STATES, WITHIN, Cell, reachable
+from writecache_models.cells import reachable
 from writecache_models.findings import finding_of
 from writecache_models.fuzzing import Done, Find, Task, as_found, work
 from writecache_spec.profile import PROFILES, Profile
 
 WALKS_AT_ONCE = 20
+SECONDS = 30.0
+LONGEST = 110.0
+"""Seconds, where walks go on until no cell of the matrix is empty."""
 
 
 @click.command()
 @click.option("--profile", type=click.Choice(sorted(PROFILES)), default="1.6.0", show_default=True)
 @click.option("--repaired", is_flag=True, help="With all repairs: nothing is to be found.")
-@click.option("--seconds", type=Seconds(1, 864000), default=30.0, show_default=True)
+@click.option(
+    "--seconds",
+    type=Seconds(1, 864000),
+    help=f"By default {SECONDS:g}; with --matrix up to {LONGEST:g}, until no cell is empty.",
+)
 @click.option("--steps", type=click.IntRange(1), help="Stop after so many events, before the time.")
 @seed_option("Decides the walks; by default a new one, which is printed.", None)
 @click.option("--processes", type=click.IntRange(1, 999), help="By default one for each core.")
 @click.option(
     "--matrix",
     is_flag=True,
-    help="Print where crashes struck; an empty cell, or an impossible one, fails.",
+    help="Print where crashes struck, with all repairs; fails where a cell is empty or impossible.",
 )
 @click.option(
     "--coverage", is_flag=True, help="Print what a tour of worlds reaches of the specification."
@@ -57,13 +64,13 @@ def fuzz(**options: Any) -> int:
     started = time.monotonic()
     done, interrupted = _walk(profile, seed, options, started)
     result = _result(done, profile, seed, time.monotonic() - started)
-    matrix = _matrix(done) if options["matrix"] else {}
+    matrix = matrix_of(done.cells) if options["matrix"] else {}
     if options["as_json"]:
         print_json(result | ({"matrix": matrix} if matrix else {}))
     else:
         _print(result)
         if matrix:
-            _print_matrix(done, matrix)
+            print_matrix(matrix)
     if interrupted:
         return INTERRUPTED
     wrong = matrix and (matrix["empty"] or matrix["wrongly_impossible"])
@@ -77,19 +84,23 @@ def _walk(
     done, interrupted = Done(), False
     n_processes = options["processes"] or default_jobs()
     number = 0
-    seconds, steps = options["seconds"], options["steps"]
+    steps, seconds = options["steps"], options["seconds"] or SECONDS
+    fills = options["matrix"] and steps is None and options["seconds"] is None
 
     def wanted() -> bool:
-        return time.monotonic() - started < seconds and (steps is None or done.n_events < steps)
+        taken = time.monotonic() - started
+        if fills and seconds <= taken < LONGEST:
+            return not all(done.cells[cell] for cell in reachable())
+        return taken < seconds and (steps is None or done.n_events < steps)
 
     def task() -> Task:
         nonlocal number
         seeds = [f"{seed}-{number + i}" for i in range(WALKS_AT_ONCE)]
         number += WALKS_AT_ONCE
-        return Task(profile, options["repaired"], seeds)
+        return Task(profile, options["repaired"] or options["matrix"], seeds)
 
     with (
-        meter("walking", seconds, "s") as bar,
+        meter("walking", LONGEST if fills else seconds, "s") as bar,
         Workers(n_processes) as executor,
     ):
         flying: set[Future[Done]] = set()
@@ -151,48 +162,4 @@ def _print(result: Mapping[str, Any]) -> None:
         f"{result['walks']:,} walks, {result['events']:,} events, "
         f"{result['crash_states']:,} crash states in {result['seconds']:.0f} s; "
         f"{len({one['finding'] for one in result['found']})} findings; seed {result['seed']}"
-    )
-
-
-def _matrix(done: Done) -> dict[str, Any]:
-    """Every cell's count, and what is wrong with it."""
-    return {
-        "cells": [[*cell, done.cells[cell]] for cell in (*reachable(), *IMPOSSIBLE)],
-        "empty": [_named(cell) for cell in reachable() if not done.cells[cell]],
-        "wrongly_impossible": [
-            f"{_named(cell)}: {why}" for cell, why in IMPOSSIBLE.items() if done.cells[cell]
-        ],
-    }
-
-
-def _named(cell: Cell) -> str:
-    return " / ".join(cell)
-
-
-def _print_matrix(done: Done, matrix: Mapping[str, Any]) -> None:
-    """A row for each deed and point that is possible at all; a dash is an impossible cell."""
-    rows = []
-    for deed, point in product(DEEDS, POINTS):
-        counts = [
-            f"{done.cells[cell]:,}" if done.cells[cell] or cell not in IMPOSSIBLE else "-"
-            for cell in ((deed, point, state) for state in STATES)
-        ]
-        if set(counts) != {"-"}:
-            rows.append(["   within" if point == WITHIN else deed, *counts])
-    print_table(
-        "Events at which the power failed, by what was done and what was in the cache",
-        ["", *STATES],
-        rows,
-    )
-    for why in dict.fromkeys(IMPOSSIBLE.values()):
-        cells = [cell for cell, reason in IMPOSSIBLE.items() if reason == why]
-        deeds = ", ".join(dict.fromkeys(deed for deed, _, _ in cells))
-        print(f"impossible: {len(cells)} cells of {deeds}: {why}")
-    for kind in ("empty", "wrongly_impossible"):
-        for cell in matrix[kind]:
-            print(f"{kind.replace('_', ' ')}: {cell}")
-    n_reachable = len(list(reachable()))
-    print(
-        f"{n_reachable} cells can be reached, {len(matrix['empty'])} empty cells; "
-        f"{len(IMPOSSIBLE)} are impossible, {len(matrix['wrongly_impossible'])} of them reached"
     )
