@@ -56,8 +56,11 @@ class Mutant(NamedTuple):
     """How many I/Os must fail before it can be seen."""
     n_entries: int = 1
     """With fewer cache blocks of 512 bytes it does no harm."""
-    caught_by: Literal["machines", "vectors"] = "machines"
-    """Whether the contract is broken, or what is done is only not what kernels do."""
+    pmem_mode: bool = False
+    """Whether it can be seen in persistent-memory mode only."""
+    caught_by: Literal["machines", "activations", "vectors"] = "machines"
+    """Whether the contract is broken, a table kills the kernel, or what is done is only not what
+    kernels do."""
     without: Repair | None = None
     """A repair that is not made, where that is all that is wrong."""
     equivalent: str | None = None

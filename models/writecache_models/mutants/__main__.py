@@ -7,6 +7,7 @@ sense.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -46,8 +47,7 @@ def _results(names: Sequence[str], given: argparse.Namespace) -> Iterator[Result
 
 def _result(seed: str, seconds: float, explorer_seconds: float, name: str) -> Result:
     mutant = MUTANTS[name]
-    keeps_the_contract = mutant.caught_by == "vectors"
-    searched = None if keeps_the_contract else search(mutant, explorer_seconds)
+    searched = search(mutant, explorer_seconds) if mutant.caught_by == "machines" else None
     return Result(hunt(mutant, seed, seconds), searched)
 
 
@@ -55,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m writecache_models.mutants")
     parser.add_argument("--only", action="append", choices=MUTANTS, metavar="NAME")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="PER_MUTANT")
-    parser.add_argument("--explorer-seconds", type=float, default=6.0, metavar="PER_MUTANT")
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--explorer-seconds", type=float, default=5.0, metavar="PER_MUTANT")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seed", default="1")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--output", type=Path)

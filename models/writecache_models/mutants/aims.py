@@ -39,6 +39,7 @@ class Aim(NamedTuple):
     failing: float = 1.0
     late: str = ""
     """As in a plan."""
+    pmem_mode: bool = False
 
 
 _SMALL: Final = Aim(
@@ -51,6 +52,9 @@ _STOCKED: Final = _SMALL._replace(
     themes=("write flush message_flush",), n_entries=(29,), n_free=(3,)
 )
 _REVIVED: Final = _STOCKED._replace(themes=("message_flush", "write message_flush"), twice=True)
+
+_MEMORY: Final = _SMALL._replace(pmem_mode=True)
+_MEMORY_EAGER: Final = _MEMORY._replace(options=("5 nofua high_watermark 0 low_watermark 0",))
 
 _MESSAGES: Final = _PAIR._replace(themes=("write flush message_flush",), options=(LAZY, EAGER))
 _SUSPENDS: Final = _SMALL._replace(themes=("write suspend resume",), options=(LAZY, EAGER))
@@ -107,9 +111,9 @@ _AIMS: Final[Mapping[str, Aim]] = {
         late="timer",
     ),
     "without-run-over-duplicates": _SMALL._replace(
-        themes=("write_0_1 write_0_2 write_1_1 write_2_1 write_3_1 flush discard",),
+        themes=("write_2_1 write_0_2 discard_0_2 write_3_1 write_0_3",),
         n_blocks=(4,),
-        n_entries=(4, 5),
+        n_entries=(5,),
         n_clients=(1,),
     ),
     "without-wake-after-error": _SMALL._replace(themes=("write message_flush",), n_clients=(1,)),
@@ -121,16 +125,38 @@ _AIMS: Final[Mapping[str, Aim]] = {
         themes=("write suspend open",), options=("0",), n_entries=(2,), n_clients=(1,), failing=0.2
     ),
     "without-resume-keeps-memory": _SMALL._replace(themes=("write flush suspend resume",)),
+    "memory-fua-not-committed": _MEMORY._replace(themes=("write_fua",)),
+    "memory-freed-before-origin-flush": _MEMORY_EAGER,
+    "memory-freed-without-fence": _MEMORY_EAGER,
+    "memory-freed-in-processor-only": _MEMORY_EAGER,
+    "memory-resume-erases-without-fence": _MEMORY._replace(crashes=(0.1,)),
+    "memory-resume-erases-in-processor-only": _MEMORY._replace(crashes=(0.1,)),
+    "without-fua-commits-beginning": _MEMORY._replace(
+        themes=("write write_fua message_cleaner",), n_clients=(1,)
+    ),
+    "without-remainder-is-the-end": _MEMORY._replace(
+        themes=("write read",), n_blocks=(3,), n_clients=(1,)
+    ),
 }
 
 
 def aim_of(mutant: Mutant) -> Aim:
     """Where a mutant is hunted."""
-    aim = _AIMS.get(mutant.name, Aim())
+    aim = _AIMS.get(mutant.name, _MEMORY if mutant.pmem_mode else Aim())
     return aim._replace(failures=(mutant.failures,)) if mutant.failures else aim
+
+
+def has_aim(mutant: Mutant) -> bool:
+    """Whether it has one of its own."""
+    return mutant.name in _AIMS
 
 
 def among(theme: str, op: Op) -> bool:
     """Whether an operation is one of a theme's, which names operations or how they begin."""
     words = ["_".join(map(str, op[:n])) for n in range(1, len(op) + 1)]
     return not theme or not set(words).isdisjoint(theme.split())
+
+
+def named(theme: str, op: Op) -> bool:
+    """Whether a theme names exactly this operation."""
+    return "_".join(map(str, op)) in theme.split()

@@ -11,17 +11,19 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import combinations
 from random import Random
 from time import process_time
 from typing import Final, NamedTuple
 
+from writecache_models.activating import draw_table, judge
 from writecache_models.candidates import Turn
 from writecache_models.mutants import Mutant, planted, profile_of
-from writecache_models.mutants.aims import aim_of, among
+from writecache_models.mutants.aims import aim_of, among, named
 from writecache_models.mutants.replaying import replay
 from writecache_models.stocked import Plan, QuickJudge, StockedWalker, TimeIsUpError
 from writecache_models.walking import Bounds, Wrong, usual_ops
-from writecache_models.world import Setting
+from writecache_models.world import Setting, with_memory
 from writecache_spec.units import ByteCount
 
 LONGEST: Final = 80
@@ -65,6 +67,8 @@ def hunt(mutant: Mutant, seed: str, seconds: float) -> Hunted:
 
     if mutant.caught_by == "vectors" and mutant.equivalent is None:
         return _replayed(mutant, seconds)
+    if mutant.caught_by == "activations":
+        return _activated(mutant, seed, in_time)
     others: Counter[str] = Counter()
     walks = 0
     while in_time():
@@ -126,23 +130,30 @@ def draw(mutant: Mutant, random: Random) -> Plan:
     n_entries = random.choice(aim.n_entries)
     n_stocked = max(n_entries - random.choice(aim.n_free), 0) if aim.n_free else 0
     size = block_size // 512
+    profile = profile_of(mutant)
     used = Setting(
-        profile_of(mutant),
+        with_memory(profile, block_size) if aim.pmem_mode else profile,
         random.choice(aim.options),
         n_entries,
         n_blocks * size,
         block_size,
+        aim.pmem_mode,
     )
     theme = random.choice(aim.themes)
-    discards = [("discard", sector, size) for sector in range(0, n_blocks * size, size)]
-    ops = tuple(op for op in dict.fromkeys((*usual_ops(used), *discards)) if among(theme, op))
+    ends = range(0, (n_blocks + 1) * size, size)
+    discards = [("discard", begin, end - begin) for begin, end in combinations(ends, 2)]
+    usual = {*usual_ops(used), *(op for op in discards if op[2] == size)}
+    # Longer discards only where a theme has them by name.
+    known = dict.fromkeys((*usual_ops(used), *discards))
+    ops = tuple(op for op in known if among(theme, op) and (op in usual or named(theme, op)))
     bounds = Bounds(ops, random.choice(aim.n_clients), random.choice(aim.failures))
     crashes = random.choice(aim.crashes)
     return Plan(used, bounds, n_stocked, aim.twice, crashes, aim.failing, aim.late)
 
 
 def _walker(plan: Plan) -> StockedWalker:
-    return plan.walker(QuickJudge(plan.setting, depth=1))
+    # Persistent memory has too many words to look at contents that are spread evenly.
+    return plan.walker(None if plan.used.pmem_mode else QuickJudge(plan.setting, depth=1))
 
 
 def is_operation(event: Turn) -> bool:
@@ -150,6 +161,21 @@ def is_operation(event: Turn) -> bool:
     if event[0] == "crash":
         return is_operation(event[1])
     return event[0] in ("begin", "open")
+
+
+def _activated(mutant: Mutant, seed: str, in_time: Callable[[], bool]) -> Hunted:
+    start = process_time()
+    number = 0
+    with planted(mutant):
+        while in_time():
+            name = f"{seed}/{mutant.name}/{number}"
+            number += 1
+            wrong = judge(table := draw_table(Random(name)), profile_of(mutant))
+            if wrong is None:
+                continue
+            hunted = Hunted(mutant, process_time() - start, number, "activations", wrong, name)
+            return hunted._replace(n_ops=1, n_events=1, path=(("open", table.line),))
+    return Hunted(mutant, process_time() - start, number)
 
 
 def _replayed(mutant: Mutant, seconds: float) -> Hunted:

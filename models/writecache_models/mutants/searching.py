@@ -8,17 +8,20 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from time import process_time
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from writecache_models.candidates import Turn
 from writecache_models.expanding import Bound, forget
 from writecache_models.exploring import Progress, explore
 from writecache_models.mutants import Mutant, planted, profile_of
-from writecache_models.mutants.aims import EAGER, aim_of
+from writecache_models.mutants.aims import EAGER, aim_of, among, has_aim
 from writecache_models.release import bound
-from writecache_models.walking import Bounds, Walker
+from writecache_models.walking import Bounds, Walker, usual_ops
+from writecache_models.world import with_memory
 
 BLOCKS, ENTRIES, OPERATIONS = 2, 3, 3
+LIMIT: Final = 12
+"""Contents of one crash of persistent memory that are judged: it has many words."""
 
 
 class Searched(NamedTuple):
@@ -47,18 +50,31 @@ class InProcess(Executor):
 def search(mutant: Mutant, seconds: float) -> Searched:
     """Explore with a mutant until something is wrong, all is explored, or the time is up."""
     start = process_time()
-    searched = bound_for(mutant)
+    bounds = bounds_for(mutant)
+    made = [
+        _search(mutant, bound, start + seconds * number / len(bounds))
+        for number, bound in enumerate(bounds, 1)
+    ]
+    caught = next((one for one in made if one.path), made[-1])
+    complete = all(one.complete for one in made)
+    return caught._replace(seconds=process_time() - start, complete=complete)
+
+
+def _search(mutant: Mutant, searched: Bound, end: float) -> Searched:
+    """Explore one bound until the processor's time is `end`."""
 
     def go_on(reached: Progress) -> bool:
-        return not reached.found and process_time() - start < seconds
+        return not reached.found and process_time() < end
 
     # What was configured without the mutant, or with another, is not to be met again.
     forget()
-    with planted(mutant):
-        progress = Progress.at_first(searched)
-        explore(progress, InProcess(), 1, go_on)
-    forget()
-    made = Searched(process_time() - start, progress.level, progress.done)
+    try:
+        with planted(mutant):
+            progress = Progress.at_first(searched)
+            explore(progress, InProcess(), 1, go_on)
+    finally:
+        forget()
+    made = Searched(0.0, progress.level, progress.done)
     mended = replace(searched.setting, profile=searched.setting.profile.repaired())
     for found in progress.found.values():
         bounds = Bounds(searched.ops, searched.n_clients, searched.failures)
@@ -67,9 +83,9 @@ def search(mutant: Mutant, seconds: float) -> Searched:
     return made
 
 
-def bound_for(mutant: Mutant) -> Bound:
-    """Few blocks, entries and operations; writeback as eager as where the mutant is hunted."""
-    eager = aim_of(mutant).options[-1] == EAGER
+def bounds_for(mutant: Mutant) -> tuple[Bound, ...]:
+    """One request at a time with few operations; then several, those with which it is hunted."""
+    aim = aim_of(mutant)
     small = bound(
         blocks=BLOCKS,
         entries=ENTRIES,
@@ -77,6 +93,18 @@ def bound_for(mutant: Mutant) -> Bound:
         n_ops=OPERATIONS,
         n_clients=1,
         failures=mutant.failures,
-        watermark=0 if eager else 100,
+        watermark=0 if aim.options[-1] == EAGER else 100,
     )
-    return small._replace(depth=1, setting=replace(small.setting, profile=profile_of(mutant)))
+    profile = profile_of(mutant)
+    memory = with_memory(profile, small.setting.block_size) if aim.pmem_mode else profile
+    setting = replace(small.setting, profile=memory, pmem_mode=aim.pmem_mode)
+    limit = LIMIT if aim.pmem_mode else None
+    ops = (*small.ops, ("read", 0, setting.origin_sectors), ("write_fua", 0, 1))
+    small = small._replace(depth=1, setting=setting, limit=limit, ops=ops)
+    if not has_aim(mutant):
+        return (small, small._replace(n_clients=2))
+    # A stocked cache is too large for a search.
+    n_entries = min(aim.n_entries) if not aim.n_free else min(aim.n_free)
+    aimed = replace(setting, n_entries=n_entries, origin_sectors=min(aim.n_blocks))
+    ops = tuple(op for op in usual_ops(aimed) if among(aim.themes[0], op))
+    return (small, small._replace(setting=aimed, ops=ops, n_clients=max(aim.n_clients)))
