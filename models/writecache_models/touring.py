@@ -1,8 +1,9 @@
 """A tour: the same walks and a small exploration every time, to see how much they reach.
 
-Every profile with all repairs; the kernel with none, and without one after the other; what every
-finding shows; large caches for what only many blocks show (a pass of writeback that is cut short, a
-run of as many blocks as a copy may have); and what must be refused.
+Every profile with all repairs, in both modes; the kernel with none, and without one after the
+other; what every finding shows; large caches for what only many blocks show (a pass of writeback
+that is cut short, a run of as many blocks as a copy may have); tables at random; and what must be
+refused.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Final
 
+from writecache_models.activating import draw_table, judge
 from writecache_models.candidates import Turn
 from writecache_models.clients import Op
 from writecache_models.exploring import Progress, explore
@@ -17,11 +19,11 @@ from writecache_models.finding import faithful, repaired, show
 from writecache_models.findings import FINDINGS
 from writecache_models.fuzzing import LONGEST, plan
 from writecache_models.release import bound
-from writecache_models.starts import N_BLOCKS, N_ENTRIES, STARTS
+from writecache_models.starts import MEMORY_STARTS, N_BLOCKS, N_ENTRIES, STARTS
 from writecache_models.stocked import Plan
 from writecache_models.turns import turn
 from writecache_models.walking import Bounds, events_of
-from writecache_models.world import Setting, World, new_world
+from writecache_models.world import Setting, World, new_world, with_memory
 from writecache_spec.invariants import violated
 from writecache_spec.layout import MAGIC, VERSION, Superblock
 from writecache_spec.profile import PROFILES, Profile
@@ -29,10 +31,14 @@ from writecache_spec.repairs import Repair
 from writecache_spec.status import status_line, table
 from writecache_spec.units import ByteCount
 
-WALKS: Final = 8
-"""Of each profile with all repairs."""
-WALKS_WITHOUT: Final = 5
+WALKS: Final = 4
+"""Of each profile with all repairs, in SSD mode."""
+WALKS_WITHOUT: Final = 2
 """Of each profile without one of them, or any."""
+MEMORY_WALKS: Final = 1
+"""Of each of these in persistent-memory mode: there a crash may leave more."""
+TABLES: Final = 4000
+"""Of each of some profiles."""
 _EAGER: Final = "4 high_watermark 0 low_watermark 0"
 _LARGE: Final = (
     (70, "open; work None; work None"),
@@ -48,6 +54,17 @@ _ONE_JOB: Final = (
     "work None; work None"
 )
 """With one block to be copied at a time: a pass waits, and goes on."""
+_LARGE_MEMORY: Final = (
+    "open; "
+    + "".join(f"begin write {2 * n} 1; map {n}; " for n in range(18))
+    + "begin message flush; work None; work None; copy 0 True; endio take None; endio None; "
+    "work None; work None",
+    "open; begin write 0 40; map 0; begin message flush; work None; work None; copy 0 False; "
+    "endio take None; endio None; endio None; endio None; work None; begin flush; map 2",
+    "open; begin write 0 40; map 0; begin message flush; work None; work None; copy 0 True; "
+    "endio take None; endio None; endio None; endio None; work None",
+)
+"""More blocks than the threads take at once, each by itself or all in one run."""
 _DAMAGED: Final = (
     Superblock(MAGIC, VERSION + 1),
     Superblock(MAGIC, VERSION, block_size=4096, n_blocks=2),
@@ -66,6 +83,11 @@ _MALFORMED: Final[tuple[Op, ...]] = (
 """With blocks of two sectors."""
 
 
+_SOME: Final = (PROFILES["1.6.0"], PROFILES["1.4.0-bullseye"])
+
+_NO_WAIT: Final = frozenset({Repair.READS_BEFORE_FREEING})
+
+
 class TourError(AssertionError):
     """Something on the tour is not as it must be."""
 
@@ -73,13 +95,17 @@ class TourError(AssertionError):
 def tour() -> str:
     """Go on it; says how far it went."""
     n_events = sum(_walk(one, f"tour-{number}") for number, one in enumerate(_plans()))
-    for profile in (PROFILES["1.6.0"], PROFILES["1.4.0-bullseye"]):
+    for profile in (*_SOME, PROFILES["1.6.0-6.1-amd64"]):
         for without in (frozenset[Repair](), frozenset(Repair)):
             _follow(profile.repaired(without=without))
+            _follow_in_memory(with_memory(profile.repaired(without=without)))
+        _activate(profile)
         _refuse(Setting(profile.repaired(), "0", 3, 4, ByteCount(1024)))
     for finding in FINDINGS:
         if show(finding, faithful(finding)) is None or show(finding, repaired(finding)):
             raise TourError(f"{finding.name} does not show what it says")
+        # One repair looks at whether another is made.
+        show(finding, faithful(finding).repaired(without=_NO_WAIT))
     small = Progress.at_first(bound(blocks=2, entries=3, n_ops=2, failures=1))
     with ThreadPoolExecutor(1) as executor:
         explore(small, executor, 1, lambda _progress: True)
@@ -88,12 +114,19 @@ def tour() -> str:
 
 def _plans() -> Iterator[Plan]:
     for profile in PROFILES.values():
-        for number in range(WALKS):
-            yield plan(profile.repaired(), Random(f"tour-{number}"))
-    for profile in (PROFILES["1.6.0"], PROFILES["1.4.0-bullseye"]):
-        for missing in (frozenset(Repair), *(frozenset({repair}) for repair in Repair)):
-            for number in range(WALKS_WITHOUT):
-                yield plan(profile.repaired(without=missing), Random(f"tour-{number}"))
+        yield from _some_plans(profile.repaired(), WALKS, profile.name)
+    for profile in _SOME:
+        for repair in (None, *Repair):
+            missing = frozenset(Repair) if repair is None else frozenset({repair})
+            name = f"{profile.name}-{repair and repair.name}"
+            yield from _some_plans(profile.repaired(without=missing), WALKS_WITHOUT, name)
+
+
+def _some_plans(profile: Profile, n_walks: int, name: str) -> Iterator[Plan]:
+    for number in range(n_walks):
+        yield plan(profile, Random(f"tour-{name}-{number}"))
+    for number in range(MEMORY_WALKS):
+        yield plan(profile, Random(f"tour-{name}-{number}"), pmem_mode=True)
 
 
 def _walk(one: Plan, seed: str) -> int:
@@ -123,6 +156,24 @@ def _follow(profile: Profile) -> None:
         setting = Setting(profile, _EAGER, n_stocked + 4, 2)
         walker = Plan(setting, Bounds(()), n_stocked).walker()
         walker.replay((("stock", n_stocked, False), *events_of(path)), crashes=False)
+
+
+def _follow_in_memory(profile: Profile) -> None:
+    for start in MEMORY_STARTS:
+        setting = Setting(profile, start.options, N_ENTRIES, N_BLOCKS, pmem_mode=True)
+        Plan(setting, Bounds((), 9, 9)).walker().replay(start.events, crash_in_format=False)
+    large = Setting(profile, _EAGER, 44, 40, pmem_mode=True)
+    for path in _LARGE_MEMORY:
+        Plan(large, Bounds((), 9, 9)).walker().replay(events_of(path), crashes=False)
+
+
+def _activate(profile: Profile) -> None:
+    """Tables at random; raises TourError where something is wrong that a repair mends."""
+    for number in range(TABLES):
+        given = draw_table(Random(f"tour-{number}"))
+        judge(given, profile)
+        if what := judge(given, profile.repaired()):
+            raise TourError(f"{given.line}: {what}")
 
 
 def _refuse(setting: Setting) -> None:
