@@ -55,19 +55,20 @@ _ONE_JOB: Final = (
 )
 """With one block to be copied at a time: a pass waits, and goes on."""
 _LARGE_MEMORY: Final = (
+    "open; begin flush; map 0",
     "open; "
     + "".join(f"begin write {2 * n} 1; map {n}; " for n in range(18))
     + "begin message flush; work None; work None; copy 0 True; endio take None; endio None; "
     "work None; work None",
     "open; begin write 0 40; map 0; begin message flush; work None; work None; copy 0 False; "
-    "endio take None; endio None; endio None; endio None; work None; begin flush; map 2",
+    "endio take None; endio None; endio None; endio None; work None",
     "open; begin write 0 40; map 0; begin message flush; work None; work None; copy 0 True; "
     "endio take None; endio None; endio None; endio None; work None",
 )
-"""More blocks than the threads take at once, each by itself or all in one run."""
+"""A flush; more blocks than the threads take at once, each by itself or all in one run."""
 _DAMAGED: Final = (
-    Superblock(MAGIC, VERSION + 1),
-    Superblock(MAGIC, VERSION, block_size=4096, n_blocks=2),
+    Superblock(MAGIC, VERSION + 1, block_size=1024, n_blocks=3),
+    Superblock(MAGIC, VERSION, block_size=512, n_blocks=3),
     *(
         Superblock(MAGIC, VERSION, block_size=1024, n_blocks=n_blocks)
         for n_blocks in (0, 99, 2**54 - 1, 2**56, 2**60 - 1, 2**60)

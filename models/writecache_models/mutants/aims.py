@@ -74,6 +74,8 @@ _AIMS: Final[Mapping[str, Aim]] = {
     "flush-message-hides-error": _SMALL._replace(themes=("write message_flush",)),
     "suspend-does-not-commit": _SUSPENDS,
     "suspend-does-not-wait-for-writeback": _SUSPENDS,
+    "pass-forgets-overwrites": _PAIR._replace(options=(EAGER,), n_entries=(3,)),
+    "error-wakes-nobody": _MESSAGES._replace(options=(EAGER,)),
     "duplicates-freed-before-superblock": _SMALL,
     "blocks-freed-under-readers": _SMALL._replace(
         themes=("write read",), options=(EAGER, "0"), n_entries=(2, 3), n_clients=(2, 3)
