@@ -56,11 +56,8 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
     "construct": {
         "if bitmap_bits(size.metadata_size) > MAXIMUM_BITMAP_BITS: -> "
         'return Refusal("EFBIG", "Invalid device size")': _HUGE.format("4 PiB"),
-        "if refusal is None and superblock is None: -> "
-        "refusal = NO_MEMORY_SUPERBLOCK if arguments.pmem_mode else NO_SUPERBLOCK": _IO_ERROR,
-        "if not device.is_synchronous: -> return ASYNCHRONOUS_MEMORY": (
-            "the emulated machine's memory is synchronous"
-        ),
+        "if not device.is_persistent_memory or not device.is_synchronous: -> "
+        "return ASYNCHRONOUS_MEMORY": ("the emulated machine's memory is synchronous"),
         "if device.size < page_size or bytes_of(device.first_sector) % page_size: -> "
         'return Refusal("EINVAL", "Unable to map persistent memory for cache")': (
             "what is no whole page, or begins inside one, has no DAX there"
