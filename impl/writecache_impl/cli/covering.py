@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from writecache_impl.cli.common import print_json, print_table
+from writecache_impl.cli.common import print_json, print_table, spinner
 from writecache_impl.cli.exits import FINE, PROBLEMS
 from writecache_impl.judging import end_with_parent
 from writecache_models.vectors import VectorError
@@ -18,13 +18,14 @@ def print_coverage(words: Sequence[str], title: str, as_json: bool) -> int:
     `modules` has, by module, `branches`, `missed`, `unrecorded` (out of reach, with the reason) and
     `stale` (listed, and reached or not there).  Raises VectorError where nothing was measured.
     """
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "writecache_models.spec_coverage", *words],
-        check=False,
-        text=True,
-        capture_output=True,
-        preexec_fn=end_with_parent,
-    )
+    with spinner("measuring"):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "writecache_models.spec_coverage", *words],
+            check=False,
+            text=True,
+            capture_output=True,
+            preexec_fn=end_with_parent,
+        )
     if done.returncode:
         raise VectorError((done.stderr.strip().splitlines() or ["measuring was ended"])[-1])
     found = json.loads(done.stdout)
