@@ -18,7 +18,7 @@ from functools import lru_cache
 from writecache_models.actions import ENDS_COPIES, Action, ChoiceError, HangError, Kind, PanicError
 from writecache_models.copies import Homing, entangled, sweeps
 from writecache_models.core import Core
-from writecache_models.devices import Devices, OutOfRangeError
+from writecache_models.devices import DeviceError, Devices
 from writecache_spec.effects import Copy, NotEnabled, Timer, Work
 from writecache_spec.events import (
     AutocommitTimer,
@@ -34,7 +34,6 @@ from writecache_spec.events import (
 )
 from writecache_spec.profile import Profile
 from writecache_spec.state import Waiter
-from writecache_spec.step import step
 from writecache_spec.units import Jiffies
 
 
@@ -157,7 +156,7 @@ class Kernel(Core):
             return True
         flushes = self._queue[0] is Work.FLUSH
         event: Event = FlushWork() if flushes else WritebackWork(self.now)
-        after = step(self._live(), event)
+        after = self._outcome(event)
         if after.effects and isinstance(after.effects[0], NotEnabled):
             return False
         del self._queue[0]
@@ -178,7 +177,7 @@ class Kernel(Core):
                 self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
             else:
                 self.devices.write_origin(self._live().config, copy)
-        except OutOfRangeError:
+        except DeviceError:
             failed = True
         self._step(CopyEnd(copy.job, failed))
 
