@@ -165,7 +165,16 @@ class Kernel(Core):
         return True
 
     def _end_io(self) -> None:
+        """The endio thread runs; where its flush fails, whoever waits for writeback is woken first.
+
+        A choice: woken before anything is freed it may look, and go to sleep again.
+        """
+        asleep = Waiter.WRITEBACK in self._live().sleeping
         self._step(EndioTake())
+        if asleep and Waiter.WRITEBACK not in self._live().sleeping:
+            chosen = self.choose([Action(Kind.ENDIO), Action(Kind.WORK)])
+            if chosen.kind is Kind.WORK:
+                self._run_work()
         while self._live().endio_taken:
             self._step(EndioThread())
 
