@@ -91,6 +91,9 @@ class Kernel(Core):
         copies = self._copies.in_order()
         if not (wc.freelist or wc.endio_list):
             return list(range(len(copies)))
+        if self.devices.faults and not wc.error:
+            # Their commit may fail: then what has ended before is free, and nothing else.
+            return list(range(len(copies)))
         if not self._copies.fits(copies[0]):
             # It fails, and nothing that ends after it is freed: any may end before.
             return list(range(len(copies)))

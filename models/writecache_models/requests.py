@@ -12,12 +12,10 @@ from typing import NamedTuple
 
 from writecache_models.actions import Action, HangError, Kind, Outcome
 from writecache_models.devices import Devices, FaultError, pattern
-from writecache_models.kernel import Kernel
-from writecache_spec.effects import Remap
-from writecache_spec.events import Bio, Device, EndIo, Map, Op
+from writecache_models.pieces import Pieces
+from writecache_spec.events import Bio, Map, Op
 from writecache_spec.profile import Profile
 from writecache_spec.remainder import remainder
-from writecache_spec.state import blocks_at, flush_numbers
 from writecache_spec.units import Sector, bytes_of, sectors_of
 
 BIO_SECTORS = 2048
@@ -44,7 +42,7 @@ class _Write(NamedTuple):
     """Whether a device has failed a piece of it."""
 
 
-class Requests(Kernel):
+class Requests(Pieces):
     """A kernel that does one request at a time."""
 
     def __init__(self, profile: Profile, devices: Devices) -> None:
@@ -55,7 +53,6 @@ class Requests(Kernel):
         """How the last write has ended."""
         self.waiting_at_gap = False
         """Whether a search has still to say how the request goes on."""
-        self._tag = 0
         self._pattern_tag = 0
         """Of the vectors' pattern, in the write that is being mapped."""
 
@@ -111,6 +108,12 @@ class Requests(Kernel):
         # A client that comes back with a flush has let everything run.
         first = [Action(Kind.SETTLE)] if self.request.bio.op is Op.FLUSH else []
         return [*first, Action(Kind.GO_ON), *self.actions()]
+
+    @property
+    def flushes_next(self) -> bool:
+        """Whether what is left of the write is the flush behind it, and nothing comes before it."""
+        flush = self.request is not None and self.request.bio.op is Op.FLUSH
+        return flush and not self.waiting_at_gap
 
     def proceed(self) -> None:
         """Map the next piece of the request that was begun."""
@@ -183,34 +186,11 @@ class Requests(Kernel):
         self.settle()
         return Outcome(failed) if failed else Outcome(data=bytes(buffer))
 
-    def _read_piece(self, bio: Bio) -> tuple[bytes, Bio | None, str | None]:
-        """Map a read once; what it yields, what is left of it, and its error."""
-        self._map(bio)
-        rest = None
-        failed = False
-        if self._remapped:
-            remap = self._remapped.pop()
-            try:
-                self._loaded.append(self.devices.read(remap.device, remap.sector, remap.n_sectors))
-            except FaultError:
-                failed = True
-            self._end(remap, failed)
-            rest = remainder(self.profile, bio, remap.bio, remap.n_sectors)
-        content = b"".join(self._loaded)
-        self._loaded.clear()
-        return content, rest, self._completed.pop(bio.tag, "EIO" if failed else None)
-
     def flush(self) -> Outcome:
         """One fsync."""
         errno = self._flush()
         self.settle()
         return Outcome(errno)
-
-    def _flush(self) -> str | None:
-        """Send a flush as often as the target asks; the first error is the result."""
-        numbers = flush_numbers(self._live().config)
-        flushes = [Bio(Op.FLUSH, flush_number=number, tag=self._new_tag()) for number in numbers]
-        return next(filter(None, list(map(self._submit_whole, flushes))), None)
 
     def discard(self, sector: int, n_sectors: int) -> Outcome:
         """One BLKDISCARD."""
@@ -221,46 +201,3 @@ class Requests(Kernel):
         errno = self._submit_whole(bio)
         self.settle()
         return Outcome(errno)
-
-    def _submit_whole(self, bio: Bio) -> str | None:
-        """Send a flush or a discard, which are never split, and wait for its end."""
-        self._map(bio)
-        self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
-        failed = False
-        while self._remapped:
-            remap = self._remapped.pop()
-            if bio.op is not Op.DISCARD:
-                failed = self.devices.fails_flush(remap.device)
-                if not failed:
-                    self.devices.flush(remap.device)
-            else:
-                try:
-                    self.devices.discard(remap.device, remap.sector, remap.n_sectors)
-                except FaultError:
-                    failed = True
-            self._end(remap, failed)
-        return self._completed.pop(bio.tag, "EIO" if failed else None)
-
-    def _map(self, bio: Bio) -> None:
-        """Map a piece; where it sleeps for a free block, let the machine run and try again."""
-        self._step(Map(bio, self.now))
-        while bio.tag in self._live().sleeping:
-            self._wait_while(lambda: bio.tag in self._live().sleeping)
-            self._step(Map(bio, self.now))
-
-    def _end(self, remap: Remap, failed: bool) -> None:
-        """Tell the target that a device has done what a piece asked of it, or failed."""
-        blocks = range(0)
-        if remap.device is Device.CACHE:
-            blocks = blocks_at(self._live().config, remap.sector, remap.n_sectors)
-        self._step(EndIo(remap.bio, remap.private, failed, self.now, blocks))
-
-    def _refuse_misaligned(self, sector: int, n_sectors: int) -> Outcome:
-        """The target's blocks are the device's logical blocks."""
-        block_sectors = self._live().config.block_sectors
-        misaligned = sector % block_sectors or n_sectors % block_sectors
-        return Outcome("EINVAL" if misaligned else None)
-
-    def _new_tag(self) -> int:
-        self._tag += 1
-        return self._tag

@@ -128,8 +128,8 @@ def test_a_refused_line_constructs_nothing() -> None:
 def test_metadata_begins_where_the_line_says() -> None:
     line = table_line("start_sector 24")
     known = devices(8, start_sector=24)
-    assert first_block_of(V6, line, known) == range(24, 32)
-    assert first_block_of(V6, table_line(), known) == range(8)
+    assert first_block_of(V6, line, known) == range(24, 25)
+    assert first_block_of(V6, table_line(), known) == range(1)
     wc = state_of(construct(V6, line, known, Superblock()))
     assert (wc.config.start_sector, wc.config.metadata_sectors, wc.config.n_blocks) == (24, 1, 8)
     assert [cache_sector(wc.config, index) for index in (0, 7)] == [25, 32]
