@@ -62,7 +62,8 @@ class Engine:
     def __init__(self, limits: Limits, recorder: Recorder | None = None) -> None:
         self.limits = limits
         self.visits: Counter[tuple[str, int]] = Counter()
-        """Of the path under way: how often each line has tested a truth."""
+        """Of the path under way: how often each line of a function has tested a
+        truth; lines are counted from the function's first."""
         self.n_paths = self.n_queries = self.n_decisions = 0
         self._recorder = recorder
         self._solver = z3.Solver()
@@ -73,6 +74,9 @@ class Engine:
         """Up to where the run under way has come; what follows is of the path before."""
         self._decisions: list[Decision] = []
         self._taken = 0
+        self._answers: list[tuple[int, bool]] = []
+        """What was certain and what was not, each with the length of the trail that it rests on."""
+        self._n_answers = 0
         self._model: Any = None
         """A model of the trail, where one is known."""
 
@@ -81,7 +85,7 @@ class Engine:
         while True:
             if self.n_paths >= self.limits.paths:
                 raise UnboundedError(f"more than {self.limits.paths} paths")
-            self._length = self._taken = 0
+            self._length = self._taken = self._n_answers = 0
             self._model = None
             self.visits.clear()
             previous = DECIDER.ask, FIT.ask, HASHING.allowed
@@ -105,6 +109,7 @@ class Engine:
         last = self._decisions.pop()
         self._decisions.append(Decision(not last.outcome, False, last.at))
         self._forget(last.at)
+        self._answers = [one for one in self._answers[: self._n_answers] if one[0] <= last.at]
         return True
 
     def _forget(self, length: int) -> None:
@@ -178,7 +183,10 @@ class Engine:
             return True
         if z3.is_true(term):
             return False
-        return self.can_be(term) is None
+        if self._n_answers == len(self._answers):
+            self._answers.append((self._length, self.can_be(term) is None))
+        self._n_answers += 1
+        return self._answers[self._n_answers - 1][1]
 
     def can_be(self, term: Any) -> Any:
         """A model of the path and a condition; None where there is none."""
@@ -186,9 +194,7 @@ class Engine:
         if left <= 0:
             raise NotDecidedError(f"not decided within {self.limits.seconds:.0f} s")
         if self._length < len(self._trail):
-            # The trail still ends with what the path before has come to.
-            self._forget(self._length)
-            del self._decisions[self._taken :]
+            raise UnsupportedError("a run that was repeated asked another question")
         self.n_queries += 1
         self._solver.set("timeout", int(left * 1000) + 1)
         self._solver.push()
@@ -209,4 +215,5 @@ class Engine:
         frame = sys._getframe(2)
         while "writecache_proofs/symbolic" in frame.f_code.co_filename and frame.f_back:
             frame = frame.f_back
-        self.visits[frame.f_code.co_name, frame.f_lineno] += 1
+        code = frame.f_code
+        self.visits[code.co_name, frame.f_lineno - code.co_firstlineno] += 1

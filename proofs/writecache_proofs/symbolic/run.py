@@ -9,9 +9,10 @@ So that this does not rest on paths that fail, every path that holds is run on o
 well: all of its premises and claims must hold there.
 """
 
-import linecache
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from inspect import getsourcelines
 from typing import Any, NamedTuple, TypeVar
 
 import z3
@@ -175,12 +176,8 @@ class _Symbolic(Run):
 
     def visits(self, function: Callable[..., Any], text: str) -> int | None:
         """Counted by the engine."""
-        code = function.__code__
-        return sum(
-            count
-            for (name, line), count in self._engine.visits.items()
-            if name == code.co_name and text in linecache.getline(code.co_filename, line)
-        )
+        visits = self._engine.visits
+        return sum(visits[function.__name__, line] for line in _lines_with(function, text))
 
     def values(self, model: Any) -> dict[str, int]:
         """What a model says of the values that were asked for."""
@@ -190,6 +187,16 @@ class _Symbolic(Run):
             signed = z3.is_bv(value)
             found[name] = value.as_signed_long() if signed else value.as_long()
         return found
+
+
+@cache
+def _lines_with(function: Callable[..., Any], text: str) -> tuple[int, ...]:
+    """The lines of a function that have a text in them, counted from its first.
+
+    Looked up once: a mistake that is planted later in a line does not move the lines.
+    """
+    lines, _ = getsourcelines(function)
+    return tuple(number for number, line in enumerate(lines) if text in line)
 
 
 class _Refuted(Exception):  # noqa: N818 - an outcome, not an error
