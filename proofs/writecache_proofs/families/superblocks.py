@@ -4,14 +4,14 @@ Subjects: `layout.check_superblock`, `bitmap_bits`, `entry_region`, `state.cache
 `commit.superblock_sectors`.  A superblock is anything: every field has its full width.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from writecache_models.mutants import Edit
+from writecache_proofs.families.constants import config_of
 from writecache_proofs.families.sizes import BLOCKS, block_size_of, needed
 from writecache_proofs.planting import no_wrap
 from writecache_proofs.symbolic import Run, all_of, implies
 from writecache_proofs.theorem import Family, Twin
-from writecache_spec.arguments import Arguments
 from writecache_spec.commit import superblock_sectors
 from writecache_spec.layout import (
     ENTRY_SIZE,
@@ -29,14 +29,10 @@ from writecache_spec.layout import (
     entry_region,
 )
 from writecache_spec.profile import PROFILES
-from writecache_spec.state import Config, cache_sector
+from writecache_spec.state import cache_sector
 from writecache_spec.units import (
     INDEX_BITS,
     U64_MAX,
-    BlockIndex,
-    ByteCount,
-    Jiffies,
-    Sector,
     sectors_of,
 )
 
@@ -52,28 +48,6 @@ def any_superblock(run: Run) -> Superblock:
         version=run.integer("version", 0, 2**32 - 1),
         block_size=run.integer("superblock_block_size", 0, 2**32 - 1),
         n_blocks=run.integer("n_blocks", 0, U64_MAX),
-    )
-
-
-def config_of(block_size: int, start: Any, metadata_sectors: Any, n_blocks: Any) -> Config:
-    """A cache's constants, whatever its sizes."""
-    return Config(
-        profile=PROFILES["1.6.0"],
-        arguments=Arguments("ORIGIN", "CACHE", ByteCount(block_size)),
-        n_blocks=BlockIndex(n_blocks),
-        block_size=ByteCount(block_size),
-        block_sectors=sectors_of(block_size),
-        start_sector=Sector(start),
-        metadata_sectors=Sector(metadata_sectors),
-        data_start=Sector(start + metadata_sectors),
-        autocommit_blocks=65536,
-        autocommit_jiffies=Jiffies(100),
-        max_age=Jiffies(U64_MAX),
-        max_writeback_jobs=0,
-        pause=Jiffies(0),
-        metadata_only=False,
-        pmem_mode=False,
-        writeback_fua=False,
     )
 
 

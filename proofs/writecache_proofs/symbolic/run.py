@@ -227,7 +227,7 @@ class _Verification:
         except (ArithmeticError, LookupError, AssertionError, TypeError, ValueError) as error:
             raised = error
         if raised is not None:
-            self._refuted(run, self.engine.can_be(z3.BoolVal(True)))
+            self._refuted(run, self.engine.can_be(z3.BoolVal(True)), raised)
             return
         wrong = z3.Not(z3.And([term for term, _ in run.claims]))
         if not self.engine.is_certain(z3.Not(wrong)):
@@ -235,13 +235,14 @@ class _Verification:
         self.claims.update(words for _, words in run.claims)
         self._confirm(run)
 
-    def _refuted(self, run: _Symbolic, model: Any) -> None:
+    def _refuted(self, run: _Symbolic, model: Any, raised: Exception | None = None) -> None:
         if model is None:
             return
         values = run.values(model)
         what = replay(self.check, values)
         if what is None:
-            raise DisagreementError(f"fails on symbolic values and not on {values}")
+            why = f" ({type(raised).__name__}: {raised})" if raised else ""
+            raise DisagreementError(f"fails on symbolic values{why} and not on {values}") from raised
         raise _Refuted(Counterexample(what, values))
 
     def _confirm(self, run: _Symbolic) -> None:

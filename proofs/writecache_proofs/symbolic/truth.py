@@ -61,6 +61,12 @@ class Truth:
             return Truth(self.term != term_of(other))
         return NotImplemented
 
+    def __add__(self, other: Any) -> Any:
+        # A truth is a number in Python; which one, splits the path.
+        return bool(self) + other
+
+    __radd__ = __add__
+
     def __hash__(self) -> int:
         raise UnsupportedError("the hash of a symbolic condition")
 
