@@ -36,6 +36,10 @@ class Options(NamedTuple):
     """For each question to the second solver."""
 
 
+DEEP = 20
+"""How many times as long a deep theorem may take."""
+
+
 class TwinOutcome(NamedTuple):
     """What came of a twin."""
 
@@ -87,6 +91,8 @@ _NO_VERDICT = (
 
 def judge_theorem(theorem: Theorem, options: Options) -> Outcome:
     """Judge one theorem, and its twins where that is asked for."""
+    if theorem.deep:
+        options = options._replace(seconds=options.seconds * DEEP)
     started = time.monotonic()
     second = SecondSolver(options.second_seconds) if options.second_solver else None
     verdict, problem = _verdict(theorem.check, theorem.edits, options, second)

@@ -18,7 +18,7 @@ from writecache_proofs.symbolic import Run, all_of, implies, negation
 from writecache_spec.layout import MAGIC, VERSION, Superblock
 from writecache_spec.ordered import OrderedMap
 from writecache_spec.profile import PROFILES, Profile
-from writecache_spec.state import FREE, Entry, State
+from writecache_spec.state import FREE, Config, Entry, State
 from writecache_spec.units import U64_MAX, BlockIndex, Jiffies, Sector, SequenceCount
 from writecache_spec.vector import Vector
 
@@ -61,12 +61,7 @@ def cache_of(
     `places` are their numbers; the blocks between them are free.
     """
     places = places or range(len(statuses))
-    config = config_of(512, 0, 1, places[-1] + 1)
-    config = config._replace(
-        profile=profile or PROFILES["1.6.0"],
-        pmem_mode=pmem_mode,
-        metadata_sectors=Sector((64 + 16 * config.n_blocks + 511) // 512),
-    )
+    config = _config(profile or PROFILES["1.6.0"], places[-1] + 1, pmem_mode)
     seq_count = run.integer("seq_count", 0, last_count)
     entries = [FREE] * config.n_blocks
     sectors: dict[int, Any] = {}
@@ -86,6 +81,17 @@ def cache_of(
     return _assembled(config, entries, listed, seq_count)
 
 
+def empty_cache(profile: Profile, n_blocks: int, pmem_mode: bool = False) -> State:
+    """A running cache with nothing in it, and nothing symbolic."""
+    return _assembled(_config(profile, n_blocks, pmem_mode), [FREE] * n_blocks, (), 0)
+
+
+def _config(profile: Profile, n_blocks: int, pmem_mode: bool) -> Config:
+    metadata_sectors = (64 + 16 * n_blocks + 511) // 512
+    config = config_of(512, 0, metadata_sectors, n_blocks)
+    return config._replace(profile=profile, pmem_mode=pmem_mode)
+
+
 def _entry(run: Run, number: int, status: Placed, sector: Any, seq_count: Any) -> Entry:
     if status == "free":
         return Entry(Sector(sector), SequenceCount(U64_MAX))
@@ -98,7 +104,7 @@ def _entry(run: Run, number: int, status: Placed, sector: Any, seq_count: Any) -
 
 
 def _assembled(
-    config: Any, entries: list[Entry], listed: Sequence[tuple[int, Placed]], seq_count: Any
+    config: Config, entries: list[Entry], listed: Sequence[tuple[int, Placed]], seq_count: Any
 ) -> State:
     """Tree, LRU and free list, as the entries have them."""
     tree: OrderedMap[tuple[BlockIndex, ...]] = OrderedMap()

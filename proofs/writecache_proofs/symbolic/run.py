@@ -147,10 +147,13 @@ class _Symbolic(Run):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._terms: dict[str, Any] = {}
+        self._bounds: dict[str, tuple[int, int]] = {}
         self.claims: list[tuple[Any, str]] = []
 
     def integer(self, name: str, low: int, high: int) -> Any:
         """A fresh one; asked for again, the same."""
+        if self._bounds.setdefault(name, (low, high)) != (low, high):
+            raise UnsupportedError(f"{name} is asked for again with other bounds")
         if name not in self._terms:
             term = self._terms[name] = z3.Int(name)
             self._engine.suppose(z3.And(term >= low, term <= high))

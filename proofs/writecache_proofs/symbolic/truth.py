@@ -67,6 +67,12 @@ class Truth:
 
     __radd__ = __add__
 
+    def __lt__(self, other: Any) -> Any:
+        return bool(self) < other
+
+    def __gt__(self, other: Any) -> Any:
+        return bool(self) > other
+
     def __hash__(self) -> int:
         raise UnsupportedError("the hash of a symbolic condition")
 
