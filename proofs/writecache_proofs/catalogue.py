@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Final
 
+from writecache_proofs.judging import Options, Outcome, judge_theorem
 from writecache_proofs.theorem import Family, Theorem
 
 _MODULES: Final = {
@@ -38,3 +39,8 @@ def theorem_named(name: str) -> Theorem:
         if theorem.name == name:
             return theorem
     raise KeyError(name)
+
+
+def judge_named(name: str, options: Options) -> Outcome:
+    """Judge a theorem by its name: what another process can be asked."""
+    return judge_theorem(theorem_named(name), options)

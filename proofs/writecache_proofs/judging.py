@@ -116,7 +116,7 @@ def judge_theorem(theorem: Theorem, options: Options) -> Outcome:
         seconds=seconds,
         n_paths=verdict.n_paths if verdict else 0,
         n_queries=verdict.n_queries if verdict else 0,
-        witness=dict(verdict.witness) if verdict else {},
+        witness=dict(verdict.witness or {}) if verdict else {},
         counterexample=dict(counterexample.values) if counterexample else {},
         twins=twins if options.twins else (),
         second=second.counts if second else None,
@@ -148,7 +148,7 @@ def _problem(theorem: Theorem, verdict: Verdict) -> str:
         return f"it fails with it, too: {without}" if without else ""
     if found is not None:
         return f"refuted: {found.what}"
-    if not verdict.claims or not verdict.witness:
+    if verdict.witness is None:
         return "vacuous: no claim is ever met"
     return ""
 
@@ -164,7 +164,7 @@ def _judge_twin(theorem: Theorem, twin: Twin, options: Options) -> TwinOutcome:
     if theorem.kind is Kind.NECESSARY:
         # The other way round: as it ships, the property must hold.
         what = "holds" if found is None else f"fails as it ships: {found.what}"
-        return TwinOutcome(twin.words, found is None, what, dict(verdict.witness))
+        return TwinOutcome(twin.words, found is None, what, dict(verdict.witness or {}))
     if found is None:
         return TwinOutcome(twin.words, False, "holds, and should not", {}, twin.finding)
     if twin.edits and (still := _fails_unplanted(check, found.values)):

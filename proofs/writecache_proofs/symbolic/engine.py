@@ -34,15 +34,19 @@ class Limits(NamedTuple):
     """On one path."""
 
 
-class UnboundedError(Exception):
+class NoVerdictError(Exception):
+    """The run cannot go on; nothing is said of the property."""
+
+
+class UnboundedError(NoVerdictError):
     """A path, or the number of paths, has no end within the limits."""
 
 
-class NotDecidedError(Exception):
+class NotDecidedError(NoVerdictError):
     """The solver, or the time, did not suffice."""
 
 
-class AbandonedError(Exception):
+class AbandonedError(NoVerdictError):
     """The path under way cannot be: its premises contradict each other."""
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import z3
 
 from writecache_proofs.symbolic.bits import Bits, width_for
-from writecache_proofs.symbolic.engine import Engine, Limits, Recorder
+from writecache_proofs.symbolic.engine import Engine, Limits, NoVerdictError, Recorder
 from writecache_proofs.symbolic.numbers import HASHING, Integer
 from writecache_proofs.symbolic.truth import Truth, UnsupportedError, term_of
 
@@ -113,8 +113,8 @@ class Verdict(NamedTuple):
     """What came of a property."""
 
     counterexample: Counterexample | None
-    witness: dict[str, int]
-    """Values on which all premises hold, and every claim met on them."""
+    witness: dict[str, int] | None
+    """Values on which all premises hold, and a claim is met; None where there are none."""
     claims: Counter[str]
     """On how many paths each claim was met."""
     n_paths: int
@@ -217,7 +217,7 @@ class _Verification:
         self.check = check
         self.engine = Engine(limits, recorder)
         self.claims: Counter[str] = Counter()
-        self.witness: dict[str, int] = {}
+        self.witness: dict[str, int] | None = None
 
     def path(self) -> None:
         """One path, from its beginning to its claims."""
@@ -225,9 +225,9 @@ class _Verification:
         raised: Exception | None = None
         try:
             self.check(run)
-        except UnsupportedError:
+        except (UnsupportedError, NoVerdictError):
             raise
-        except (ArithmeticError, LookupError, AssertionError, TypeError, ValueError) as error:
+        except Exception as error:
             raised = error
         if raised is not None:
             self._refuted(run, self.engine.can_be(z3.BoolVal(True)), raised)
@@ -258,7 +258,7 @@ class _Verification:
         self.check(played)
         if played.claimed != [words for _, words in run.claims]:
             raise DisagreementError(f"another path is taken on {values}")
-        if run.claims and not self.witness:
+        if run.claims and self.witness is None:
             self.witness = values
 
 
