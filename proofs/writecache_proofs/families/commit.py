@@ -108,7 +108,8 @@ def a_commit_crashes_and_is_resumed(run: Run) -> None:
     _end_to_end(run, REPAIRED)
 
 
-def _discard_refines(run: Run, n_entries: int, profile: Profile, pmem_mode: bool = False) -> None:
+def discard_refines(run: Run, n_entries: int, profile: Profile, pmem_mode: bool = False) -> None:
+    """A discard of any range, from any state."""
     begun = begin(run, n_entries, profile, pmem_mode)
     start, end = (Sector(run.integer(name, 0, LAST_SECTOR + 1)) for name in ("start", "end"))
     run.suppose(start < end)
@@ -136,7 +137,7 @@ def _discard_refines(run: Run, n_entries: int, profile: Profile, pmem_mode: bool
 def a_discard_forgets_its_range_and_nothing_else(run: Run) -> None:
     """A crash of a discard leaves of a sector in its range the version before, or the origin's; outside
     of it nothing changes; after it the range is forgotten, but for what is being copied."""
-    _discard_refines(run, 3, REPAIRED)
+    discard_refines(run, 3, REPAIRED)
 
 
 @COMMIT.theorem(
@@ -146,10 +147,11 @@ def a_discard_forgets_its_range_and_nothing_else(run: Run) -> None:
 )  # fmt: skip
 def a_discard_of_persistent_memory_forgets_its_range(run: Run) -> None:
     """The same of persistent memory."""
-    _discard_refines(run, 3, REPAIRED, pmem_mode=True)
+    discard_refines(run, 3, REPAIRED, pmem_mode=True)
 
 
-def _endio_refines(run: Run, statuses: Sequence[Placed] | None, profile: Profile) -> None:
+def endio_refines(run: Run, statuses: Sequence[Placed] | None, profile: Profile) -> None:
+    """The end of any of the copies under way, from any state."""
     begun = begin(run, 3, profile, statuses=statuses)
     in_progress = [
         place
@@ -189,7 +191,7 @@ def _endio_refines(run: Run, statuses: Sequence[Placed] | None, profile: Profile
 def the_end_of_writeback_loses_no_version(run: Run) -> None:
     """Whichever copies end: a crash leaves the block or the origin, which has the same; never an older
     version, and a newer one always wins."""
-    _endio_refines(run, None, REPAIRED)
+    endio_refines(run, None, REPAIRED)
 
 
 @COMMIT.theorem(

@@ -23,7 +23,7 @@ from writecache_spec.units import U64_MAX, BlockIndex, Jiffies, Sector, Sequence
 from writecache_spec.vector import Vector
 
 Placed = Literal["free", "committed", "progress", "uncommitted"]
-STATUSES: Final[tuple[Placed, ...]] = ("committed", "progress", "uncommitted", "free")
+STATUSES: Final[tuple[Placed, ...]] = ("progress", "committed", "uncommitted", "free")
 LAST_SECTOR: Final = 2**55 - 1
 """Of the largest device, in sectors."""
 ORIGIN_SECTORS: Final = Sector(LAST_SECTOR + 1)
@@ -38,8 +38,11 @@ _FOLLOW: Final = {
 
 
 def statuses_of(run: Run, n_entries: int, only: Sequence[Placed] = STATUSES) -> tuple[Placed, ...]:
-    """Any statuses, in the order of insertion: committed ones first, then uncommitted, then free."""
-    rank = {"committed": 0, "progress": 0, "uncommitted": 1, "free": 2}
+    """Any statuses: blocks in progress first, then committed, uncommitted and free ones.
+
+    That is the order of insertion where it matters: between versions of one sector.
+    """
+    rank = {status: number for number, status in enumerate(STATUSES)}
     found: list[Placed] = []
     for number in range(n_entries):
         least = rank[found[-1]] if found else 0
@@ -72,7 +75,10 @@ def cache_of(
         same = sectors[a] == sectors[b]
         if "free" in (statuses[a], statuses[b]):
             continue
-        if (statuses[a], statuses[b]) not in _FOLLOW:
+        if statuses[a] == statuses[b] and statuses[a] in _COMMITTED:
+            # One of each status in a sector; which of two such blocks is which is but a name.
+            run.suppose(sectors[a] < sectors[b])
+        elif (statuses[a], statuses[b]) not in _FOLLOW:
             run.suppose(negation(same))
         elif statuses[b] in _COMMITTED:
             older, newer = entries[places[a]].seq_count, entries[places[b]].seq_count
