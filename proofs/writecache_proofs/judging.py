@@ -164,7 +164,8 @@ def _judge_twin(theorem: Theorem, twin: Twin, options: Options) -> TwinOutcome:
     if theorem.kind is Kind.NECESSARY:
         # The other way round: as it ships, the property must hold.
         what = "holds" if found is None else f"fails as it ships: {found.what}"
-        return TwinOutcome(twin.words, found is None, what, dict(verdict.witness or {}))
+        values = found.values if found else verdict.witness or {}
+        return TwinOutcome(twin.words, found is None, what, dict(values))
     if found is None:
         return TwinOutcome(twin.words, False, "holds, and should not", {}, twin.finding)
     if twin.edits and (still := _fails_unplanted(check, found.values)):

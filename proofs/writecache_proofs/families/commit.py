@@ -29,13 +29,19 @@ from writecache_spec.transcript import Transcript
 from writecache_spec.units import BlockIndex, Sector
 
 COMMIT: Final = Family("commit", __name__)
-_NOTHING: Final = Owed(lambda begun, durable: False, newest_at)
+_NOTHING: Final = Owed(lambda begun, block: False, newest_at)
 BOUND: Final = "4 entries; traces of any length"
 
 
-def flush_refines(run: Run, n_entries: int, profile: Profile, pmem_mode: bool = False) -> None:
+def flush_refines(
+    run: Run,
+    n_entries: int,
+    profile: Profile,
+    pmem_mode: bool = False,
+    dirty: tuple[bool, ...] = (False, True),
+) -> None:
     """A commit, from any state."""
-    begun = begin(run, n_entries, profile, pmem_mode)
+    begun = begin(run, n_entries, profile, pmem_mode, dirty=dirty)
     transcript = Transcript()
     after = flush(begun.wc, transcript)
     refines(begun, after, transcript, _NOTHING)
@@ -67,7 +73,17 @@ _COUNT_FIRST: Final = Edit(
 def a_commit_is_atomic_for_every_crash(run: Run) -> None:
     """A crash of a commit, at any moment and keeping any sectors, leaves of every sector the version
     before or a version of the commit whose data is durable; after it, exactly the newest."""
-    flush_refines(run, 4, REPAIRED)
+    flush_refines(run, 4, REPAIRED, dirty=(False,))
+
+
+@COMMIT.theorem(
+    Twin("entries are not written before the count is raised", (_COUNT_FIRST,)),
+    bound=BOUND,
+)
+def a_commit_is_atomic_where_something_was_freed_before(run: Run) -> None:
+    """The same where an earlier commit, which had nothing to commit, has left what it freed to this one:
+    entries on the device that memory has freed are not revived."""
+    flush_refines(run, 4, REPAIRED, dirty=(True,))
 
 
 @COMMIT.theorem(
@@ -126,7 +142,16 @@ def discard_refines(run: Run, n_entries: int, profile: Profile, pmem_mode: bool 
                 kept = either(same, place, kept)
         return either(inside, kept, committed_at(before))
 
-    refines(begun, after, transcript, Owed(lambda _begun, _durable: inside, in_the_end))
+    def meanwhile(before: Begun, block: Any) -> Any:
+        """The origin's, or anything the sector held: an older version that is being copied, too."""
+        held = [block == NO_BLOCK]
+        for place, status in zip(before.places, before.statuses, strict=True):
+            if status == "progress":
+                same = before.wc.entries[place].original_sector == before.sector
+                held.append(all_of([block == place, same]))
+        return all_of([inside, any_of(held)])
+
+    refines(begun, after, transcript, Owed(meanwhile, in_the_end))
 
 
 @COMMIT.theorem(
@@ -170,15 +195,17 @@ def endio_refines(run: Run, statuses: Sequence[Placed] | None, profile: Profile)
     transcript = Transcript()
     after = free_copied_blocks(begun.wc._replace(endio_taken=jobs), transcript)
 
-    def is_home(_begun: Begun, durable: Any) -> Any:
-        """The origin has durably what the block held, if that is the durable version."""
-        return any_of(durable == place for place in ended)
+    def is_home(before: Begun) -> Any:
+        """The origin has durably what the durable version's block held."""
+        return any_of(committed_at(before) == place for place in ended)
 
     def in_the_end(before: Begun) -> Any:
-        durable = committed_at(before)
-        return either(is_home(before, durable), NO_BLOCK, durable)
+        return either(is_home(before), NO_BLOCK, committed_at(before))
 
-    refines(begun, after, transcript, Owed(is_home, in_the_end))
+    def meanwhile(before: Begun, block: Any) -> Any:
+        return all_of([block == NO_BLOCK, is_home(before)])
+
+    refines(begun, after, transcript, Owed(meanwhile, in_the_end))
 
 
 @COMMIT.theorem(

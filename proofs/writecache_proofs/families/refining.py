@@ -59,7 +59,8 @@ class Owed(NamedTuple):
     """What an operation owes."""
 
     meanwhile: Callable[[Begun, Any], Any]
-    """Whether a crash may leave a sector to the origin."""
+    """Whether a crash may leave this block to a sector (NO_BLOCK: the origin), besides the durable
+    version and those written since."""
     in_the_end: Callable[[Begun], Any]
     """The block that a sector must have when the operation has ended."""
 
@@ -71,14 +72,14 @@ def begin(
     pmem_mode: bool = False,
     statuses: Sequence[Placed] | None = None,
     places: Sequence[int] = PLACES,
-    last_count: int = U64_MAX - 2,
+    dirty: tuple[bool, ...] = (False, True),
 ) -> Begun:
     """Any state, and what is on the device."""
     places = tuple(places[:n_entries])
     chosen = tuple(statuses) if statuses is not None else statuses_of(run, n_entries)
-    wc = cache_of(run, chosen, profile, places, last_count, pmem_mode)
+    wc = cache_of(run, chosen, profile, places, U64_MAX - 2, pmem_mode)
     wc = wc._replace(uncommitted_blocks=chosen.count("uncommitted"))
-    if not pmem_mode and "uncommitted" in chosen and run.choose("dirty before", (False, True)):
+    if not pmem_mode and "uncommitted" in chosen and run.choose("dirty before", dirty):
         # A commit that had nothing to commit leaves what it freed to the next one.
         wc = wc._replace(dirty_regions=1)
     medium = agreeing(run, wc, chosen, places)
@@ -168,7 +169,7 @@ def refines(begun: Begun, after: State, transcript: Transcript, owed: Owed) -> N
         found = recovers(run, wc, remains, begun.sector)
         allowed: list[object] = [
             found.block == durable,
-            all_of([found.block == NO_BLOCK, owed.meanwhile(begun, durable)]),
+            owed.meanwhile(begun, found.block),
         ]
         for place, status in zip(places, begun.statuses, strict=True):
             if status == "uncommitted" and place not in medium.unsafe:
