@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from writecache_models.mutants import Edit
 from writecache_proofs.families.commit import discard_refines, endio_refines, flush_refines
-from writecache_proofs.families.medium import COUNT, Medium, moments, values_of
+from writecache_proofs.families.medium import COUNT, Medium, chosen, moments, values_of
 from writecache_proofs.families.refining import REPAIRED
 from writecache_proofs.families.states import cache_of, empty_cache
 from writecache_proofs.symbolic import Run, all_of, any_of, negation
@@ -163,8 +163,8 @@ def _format_crashes(
         held = dict(one.durable)
         for key, values in one.pending.items():
             for position, value in enumerate(values):
-                if run.choose(f"crash {number} keeps {key[1]} {key[0]} #{position}", (False, True)):
-                    held[key] = value
+                kept = run.flag(f"crash {number} keeps {key[1]} {key[0]} #{position}")
+                held[key] = chosen(kept, value, held[key])
         magic, version, seq_count = _read(held)
         count = held[place, "count"] if pmem_mode else held[place, "entry"][1]
         again = all_of([magic == 0, version == 0])

@@ -129,7 +129,7 @@ def left(run: Run, medium: Medium, name: str, places: Sequence[int]) -> Remains:
     for key, values in medium.pending.items():
         for number, value in enumerate(values):
             kept = run.flag(f"{name} keeps {key[1]} {key[0]} #{number}")
-            found[key] = _chosen(kept, value, found[key])
+            found[key] = chosen(kept, value, found[key])
     entries = {}
     for place in places:
         pair = found.get((place, "entry"))
@@ -137,7 +137,8 @@ def left(run: Run, medium: Medium, name: str, places: Sequence[int]) -> Remains:
     return Remains(found[COUNT], entries)
 
 
-def _chosen(kept: Any, new: Any, old: Any) -> Any:
+def chosen(kept: Any, new: Any, old: Any) -> Any:
+    """What was written, or what was there before."""
     if isinstance(new, tuple):
         return tuple(either(kept, a, b) for a, b in zip(new, old, strict=True))
     return either(kept, new, old)
