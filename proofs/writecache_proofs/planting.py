@@ -1,7 +1,7 @@
 """Changes of shipped functions that several theorems need.
 
-`no_wrap` lets the kernel's 64-bit arithmetic raise where a value would wrap: run under it, a function
-that does not raise has no intermediate value out of its width.
+`no_wrap` lets the kernel's 64-bit arithmetic raise where a value would wrap: run under it, a
+function that does not raise has no intermediate value out of its width.
 """
 
 from contextlib import AbstractContextManager

@@ -5,12 +5,12 @@ A theorem is a property (see `symbolic`) with a statement in words: its docstrin
 * if it holds on every path, within the time that a theorem has;
 * if its premises can hold and each of its claims is met: values for which they are, the *witness*,
   are found and run;
-* if each of its *twins* is refuted: the same property with a mistake planted in the shipped function,
-  or a property that claims too much.  The counterexample must fail on Python's own values too, and,
-  where a mistake was planted, pass without it.
+* if each of its *twins* is refuted: the same property with a mistake planted in the shipped
+  function, or a property that claims too much.  The counterexample must fail on Python's own values
+  too, and, where a mistake was planted, pass without it.
 
-A theorem of *necessity* turns this round: with a change planted (a flush left out, say) the property
-must fail, and the twin is the property without the change, which must hold.
+A theorem of *necessity* turns this round: with a change planted (a flush left out, say) the
+property must fail, and the twin is the property without the change, which must hold.
 """
 
 from collections.abc import Callable

@@ -40,9 +40,9 @@ LEAST_CONFIRMED: Final = 0.9
 def prove(**given: Any) -> int:
     """Prove the theorems, and refute what must be refuted.
 
-    The subject of every theorem is the shipped function itself, run on symbolic values.  Exit code 1
-    says that a theorem does not hold or a broken twin was not refuted, 3 that a solver or the time did
-    not suffice.
+    The subject of every theorem is the shipped function itself, run on symbolic values.  Exit code
+    1 says that a theorem does not hold or a broken twin was not refuted, 3 that a solver or the
+    time did not suffice.
     """
     if given["assumptions"]:
         return _print_assumptions(given["as_json"])
@@ -105,9 +105,7 @@ def _judge_all(names: Sequence[str], given: dict[str, Any]) -> list["Outcome"]:
     return [done[name] for name in names]
 
 
-def _outcomes(
-    names: Sequence[str], options: "Options", n_processes: int
-) -> Iterator["Outcome"]:
+def _outcomes(names: Sequence[str], options: "Options", n_processes: int) -> Iterator["Outcome"]:
     from writecache_proofs.catalogue import judge_named
 
     if n_processes == 1 or len(names) == 1:

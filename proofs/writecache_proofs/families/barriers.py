@@ -58,11 +58,12 @@ _LAST: Final = "return commit_flushed(wc, transcript, data_too=False)"
 
 BARRIERS.necessary(
     "a_commit_flushes_before_it_raises_the_count",
-    "Without the flush between the entries and the count a crash finds the count raised, and entries "
+    "Without the flush between the entries and the count a crash finds the count raised, and "
+    "entries "
     "or data missing.",
     _commits,
-    Edit(commit_regions, "return disk_flush(wc, transcript, Device.CACHE)._replace(dirty_regions=0)",
-         "return wc._replace(dirty_regions=0)"),
+    Edit(commit_regions, "return disk_flush(wc, transcript, Device.CACHE)._replace(",
+         "return wc._replace("),
 )  # fmt: skip
 BARRIERS.necessary(
     "a_commit_writes_its_entries_first",
@@ -79,7 +80,8 @@ BARRIERS.necessary(
 )  # fmt: skip
 BARRIERS.necessary(
     "replaced_entries_are_freed_durably",
-    "Without the last write and flush of a commit the device keeps entries that memory has freed, which "
+    "Without the last write and flush of a commit the device keeps entries that memory has "
+    "freed, which "
     "a later use of their blocks would revive.",
     _commits,
     Edit(_free_replaced, "return commit_flushed(wc, transcript, data_too=False) if freed else wc",
@@ -87,7 +89,8 @@ BARRIERS.necessary(
 )  # fmt: skip
 BARRIERS.necessary(
     "what_is_freed_is_marked_dirty",
-    "Without the dirty bit of a freed entry the write that shall make it durable does not carry it.",
+    "Without the dirty bit of a freed entry the write that shall make it durable does not carry "
+    "it.",
     _discards,
     Edit(free_entry, "dirty_regions |= 1 << entry_region(index)", "pass"),
 )
@@ -99,14 +102,16 @@ BARRIERS.necessary(
 )
 BARRIERS.necessary(
     "the_end_of_writeback_is_committed",
-    "Without the commit of freed blocks their entries stay on the device, and their blocks are reused.",
+    "Without the commit of freed blocks their entries stay on the device, and their blocks are "
+    "reused.",
     _frees,
     Edit(free_copied_blocks, "return commit_flushed(wc._replace(endio_taken=()), transcript, "
          "data_too=False)", "return wc._replace(endio_taken=())"),
 )  # fmt: skip
 BARRIERS.necessary(
     "a_commit_of_memory_fences_before_it_raises_the_count",
-    "Without the fence before the count is stored a crash finds the count, and entries torn or missing.",
+    "Without the fence before the count is stored a crash finds the count, and entries torn or "
+    "missing.",
     _commits_pmem,
     Edit(flush, _FIRST, "pass"),
 )
@@ -145,9 +150,7 @@ BARRIERS.necessary(
 )
 
 
-def _format_crashes(
-    run: Run, profile: Profile, pmem_mode: bool, apart: bool = False
-) -> None:
+def _format_crashes(run: Run, profile: Profile, pmem_mode: bool, apart: bool = False) -> None:
     """A format crashes at any moment, keeping anything."""
     arguments = Arguments("ORIGIN", "CACHE", ByteCount(512), pmem_mode=pmem_mode)
     transcript = Transcript()
@@ -262,7 +265,8 @@ _MAGIC_AT_ONCE: Final = (
 )
 BARRIERS.redundant(
     "writing_the_magic_last_is_redundant",
-    "Where the version is written together with the magic, both can be written at once with everything "
+    "Where the version is written together with the magic, both can be written at once with "
+    "everything "
     "else: the count is 0, under which no entry is committed, whatever lies there.",
     _formats,
     _MAGIC_AT_ONCE,
@@ -284,9 +288,7 @@ def _overwritten(run: Run, profile: Profile) -> None:
 
 def _overwritten_as_shipped(run: Run) -> None:
     """Without the repair."""
-    _overwritten(
-        run, REPAIRED._replace(repairs=REPAIRED.repairs - {Repair.FLUSH_UNDER_WRITEBACK})
-    )
+    _overwritten(run, REPAIRED._replace(repairs=REPAIRED.repairs - {Repair.FLUSH_UNDER_WRITEBACK}))
 
 
 @BARRIERS.theorem(
@@ -295,8 +297,6 @@ def _overwritten_as_shipped(run: Run) -> None:
     bound="2 blocks",
 )  # fmt: skip
 def a_flush_makes_overwritten_blocks_durable(run: Run) -> None:
-    """A flush after a committed block was overwritten in place flushes the cache device, also where the
-    block is being copied to the origin by now."""
+    """A flush after a committed block was overwritten in place flushes the cache device, also where
+    the block is being copied to the origin by now."""
     _overwritten(run, REPAIRED)
-
-

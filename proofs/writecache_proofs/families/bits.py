@@ -3,6 +3,7 @@
 Subjects: `commit.dirty_runs`, `all_regions`, `commit_regions`, `layout.round_up`, `units.signed32`.
 """
 
+from itertools import pairwise
 from typing import Any, Final
 
 from writecache_models.mutants import Edit
@@ -26,14 +27,15 @@ _REGIONS: Final = 10
     bound=f"{_REGIONS} regions",
 )  # fmt: skip
 def dirty_runs_cover_each_dirty_region_once(run: Run) -> None:
-    """The runs of a bitmap hold each dirty region once and no clean one, in order, and do not touch."""
+    """The runs of a bitmap hold each dirty region once and no clean one, in order, and do not
+    touch."""
     bitmap = run.bits("bitmap", 0, 2**_REGIONS - 1)
     runs = dirty_runs(bitmap)
     for region in range(_REGIONS):
         covers = [all_of([first <= region, region < first + count]) for first, count in runs]
         dirty = (bitmap >> region) % 2 == 1
         run.claim(any_of(covers) == dirty, "covered exactly if it is dirty")
-    for (first, count), (following, _) in zip(runs, runs[1:], strict=False):
+    for (first, count), (following, _) in pairwise(runs):
         run.claim(first + count < following, "apart, in order")
     run.claim(all_of(count >= 1 for _, count in runs), "none is empty")
 
@@ -45,7 +47,8 @@ def dirty_runs_cover_each_dirty_region_once(run: Run) -> None:
     bound="6 regions",
 )  # fmt: skip
 def a_commit_writes_all_dirty_regions_and_nothing_beyond(run: Run) -> None:
-    """The writes of a commit carry every sector of every dirty region, and end inside the metadata."""
+    """The writes of a commit carry every sector of every dirty region, and end inside the
+    metadata."""
     metadata_sectors = run.bits("metadata_sectors", 1, 6 * REGION_SECTORS)
     dirty = run.bits("dirty_regions", 0, 2**6 - 1)
     run.suppose((dirty >> ((metadata_sectors + REGION_SECTORS - 1) // REGION_SECTORS)) == 0)
@@ -76,7 +79,8 @@ def a_commit_writes_all_dirty_regions_and_nothing_beyond(run: Run) -> None:
     bound="16 regions",
 )  # fmt: skip
 def all_regions_are_those_of_all_entries(run: Run) -> None:
-    """The bitmap of the whole area has a bit for the region of every entry in it, and no bit beyond."""
+    """The bitmap of the whole area has a bit for the region of every entry in it, and no bit
+    beyond."""
     metadata_sectors = run.bits("metadata_sectors", 1, 16 * REGION_SECTORS)
     bitmap = all_regions(Sector(metadata_sectors))
     index = run.bits("index", 0, 2**16)
@@ -100,8 +104,8 @@ _ONE_TOO_MANY: Final = Edit(round_up, "value + block_size - 1", "value + block_s
 
 @BITS.theorem(Twin("a byte too many", (_ONE_TOO_MANY,)), bound="block sizes 512 to 65536")
 def integers_and_bits_round_up_alike(run: Run) -> None:
-    """Rounding up is fixed, wrap-around included, by properties that only one number has; integers and
-    bit-vectors both have them at all 64 bits: so they agree."""
+    """Rounding up is fixed, wrap-around included, by properties that only one number has; integers
+    and bit-vectors both have them at all 64 bits: so they agree."""
     block_size = run.choose("block_size", tuple(2**shift for shift in range(9, 17)))
     _characterises(run, run.integer("integer", 0, U64 - 1), block_size)
     _characterises(run, run.bits("bits", 0, U64 - 1), block_size)
@@ -111,8 +115,8 @@ def integers_and_bits_round_up_alike(run: Run) -> None:
     Twin("65 bits are kept", (Edit(wrap64, "value % U64", "value % (2 * U64)"),)),
 )
 def integers_and_bits_wrap_alike(run: Run) -> None:
-    """Sums and products of 64-bit numbers, cut to 64 bits, leave in both kinds a number that fits and
-    differs from the whole by a multiple of 2**64: there is only one."""
+    """Sums and products of 64-bit numbers, cut to 64 bits, leave in both kinds a number that fits
+    and differs from the whole by a multiple of 2**64: there is only one."""
     for kind in (run.integer, run.bits):
         name = kind.__name__
         a, b = kind(f"{name} a", 0, U64 - 1), kind(f"{name} b", 0, U64 - 1)

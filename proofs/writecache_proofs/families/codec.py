@@ -1,4 +1,5 @@
-"""The on-disk codec: every superblock and every entry there can be, and every content of their bytes.
+"""The on-disk codec: every superblock and every entry there can be, and every content of their
+bytes.
 
 Subjects: the four functions of `codec`, with `struct` replaced by a stand-in (`structs`); that this
 stand-in is what `struct` does is checked on its own.
@@ -60,7 +61,8 @@ def a_superblock_comes_back_from_its_bytes(run: Run) -> None:
         Edit(encode_superblock, "*superblock[:6]", "*superblock[:3], 0, *superblock[4:6]"),)),
 )  # fmt: skip
 def any_64_bytes_are_a_superblock_and_come_back(run: Run) -> None:
-    """Any 64 bytes decode to a superblock, and encoding it yields these bytes: none of them is lost."""
+    """Any 64 bytes decode to a superblock, and encoding it yields these bytes: none of them is
+    lost."""
     data = octets(run, "byte", 64)
     with symbolic_codec(run):
         back = encode_superblock(decode_superblock(data))
@@ -110,7 +112,8 @@ def any_bytes_are_entries_and_come_back(run: Run) -> None:
     kind=Kind.CHECKED, bound="each byte alone, all 256 values",
 )  # fmt: skip
 def each_field_lies_where_it_is_said_to(run: Run) -> None:
-    """Each byte of a superblock belongs to the field whose place `SUPERBLOCK_FIELDS` says, little-endian."""
+    """Each byte of a superblock belongs to the field whose place `SUPERBLOCK_FIELDS` says,
+    little-endian."""
     wrong = []
     for field, (begin, end) in SUPERBLOCK_FIELDS.items():
         for position in range(begin, end):
@@ -134,7 +137,7 @@ def _refuses(call: Any, length: int) -> bool:
 
 @CODEC.theorem(
     Twin("a superblock may be short", (
-        Edit(decode_superblock, "len(data) < SUPERBLOCK_SIZE", "len(data) < SUPERBLOCK_SIZE - 8"),)),
+        Edit(decode_superblock, "< SUPERBLOCK_SIZE:", "< SUPERBLOCK_SIZE - 8:"),)),
     Twin("entries may be cut", (
         Edit(decode_entries, "if len(data) % ENTRY_SIZE", "if len(data) % 8"),)),
     kind=Kind.CHECKED, bound="lengths up to 200 bytes",
@@ -151,7 +154,8 @@ def every_other_length_is_refused(run: Run) -> None:
 
 @CODEC.theorem(
     Twin("big-endian", (
-        Edit(StandIn.pack, "for position in range(size)]", "for position in reversed(range(size))]"),)),
+        Edit(StandIn.pack, "for position in range(size)]",
+             "for position in reversed(range(size))]"),)),
     kind=Kind.CHECKED, bound="each byte of each number alone, all 256 values",
 )  # fmt: skip
 def the_stand_in_is_what_struct_does(run: Run) -> None:
@@ -166,7 +170,9 @@ def the_stand_in_is_what_struct_does(run: Run) -> None:
                 for value in range(0, 256, 5):
                     numbers = [3] * len(stand_in.sizes)
                     numbers[field] = value << shift
-                    packed = [int(str(octet.term.as_long())) for octet in _simple(stand_in, numbers)]
+                    packed = [
+                        int(str(octet.term.as_long())) for octet in _simple(stand_in, numbers)
+                    ]
                     if bytes(packed) != real.pack(*numbers):
                         wrong.append(text)
     run.claim(not wrong, "the same bytes")

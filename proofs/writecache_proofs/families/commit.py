@@ -71,8 +71,9 @@ _COUNT_FIRST: Final = Edit(
     bound=BOUND,
 )  # fmt: skip
 def a_commit_is_atomic_for_every_crash(run: Run) -> None:
-    """A crash of a commit, at any moment and keeping any sectors, leaves of every sector the version
-    before or a version of the commit whose data is durable; after it, exactly the newest."""
+    """A crash of a commit, at any moment and keeping any sectors, leaves of every sector the
+    version before or a version of the commit whose data is durable; after it, exactly the
+    newest."""
     flush_refines(run, 4, REPAIRED, dirty=(False,))
 
 
@@ -81,8 +82,8 @@ def a_commit_is_atomic_for_every_crash(run: Run) -> None:
     bound=BOUND,
 )
 def a_commit_is_atomic_where_something_was_freed_before(run: Run) -> None:
-    """The same where an earlier commit, which had nothing to commit, has left what it freed to this one:
-    entries on the device that memory has freed are not revived."""
+    """The same where an earlier commit, which had nothing to commit, has left what it freed to this
+    one: entries on the device that memory has freed are not revived."""
     flush_refines(run, 4, REPAIRED, dirty=(True,))
 
 
@@ -120,7 +121,8 @@ def _end_to_end(run: Run, profile: Profile) -> None:
     bound="2 entries",
 )  # fmt: skip
 def a_commit_crashes_and_is_resumed(run: Run) -> None:
-    """The same from end to end, without a lemma: the shipped commit, a crash, the shipped resume."""
+    """The same from end to end, without a lemma: the shipped commit, a crash, the shipped
+    resume."""
     _end_to_end(run, REPAIRED)
 
 
@@ -160,8 +162,8 @@ def discard_refines(run: Run, n_entries: int, profile: Profile, pmem_mode: bool 
     bound="3 entries; traces of any length",
 )  # fmt: skip
 def a_discard_forgets_its_range_and_nothing_else(run: Run) -> None:
-    """A crash of a discard leaves of a sector in its range the version before, or the origin's; outside
-    of it nothing changes; after it the range is forgotten, but for what is being copied."""
+    """A crash of a discard leaves of a sector in its range the version before, or the origin's;
+    outside of it nothing changes; after it the range is forgotten, but for what is being copied."""
     discard_refines(run, 3, REPAIRED)
 
 
@@ -216,8 +218,8 @@ def endio_refines(run: Run, statuses: Sequence[Placed] | None, profile: Profile)
     bound="3 entries; traces of any length",
 )  # fmt: skip
 def the_end_of_writeback_loses_no_version(run: Run) -> None:
-    """Whichever copies end: a crash leaves the block or the origin, which has the same; never an older
-    version, and a newer one always wins."""
+    """Whichever copies end: a crash leaves the block or the origin, which has the same; never an
+    older version, and a newer one always wins."""
     endio_refines(run, None, REPAIRED)
 
 
@@ -229,5 +231,3 @@ def the_end_of_writeback_loses_no_version(run: Run) -> None:
 def a_commit_of_six_entries_is_atomic(run: Run) -> None:
     """The commit's theorem of six entries."""
     flush_refines(run, 6, REPAIRED)
-
-

@@ -1,4 +1,5 @@
-"""CrossHair's verdict on each contract of `scalars`: confirmed over all paths, or listed with a reason.
+"""CrossHair's verdict on each contract of `scalars`: confirmed over all paths, or listed with a
+reason.
 
 CrossHair runs the functions on symbolic values of its own, with its own picture of Python: another
 judge of the same shipped code.  Where it stops without having met all paths it only has looked at
@@ -33,7 +34,9 @@ _MISTAKES: Final[dict[str, Edit]] = {
     "regions_are_in_order": Edit(layout.entry_region, "// REGION_SIZE", "// 8"),
     "bits_cover": Edit(layout.bitmap_bits, "REGION_SIZE - 1", "REGION_SIZE"),
     "half_a_watermark": Edit(layout.freelist_watermark, "+ 50", "+ 150"),
-    "a_map_has_what_was_set": Edit(ordered._set, "else position + 1", "else position"),
+    "a_map_has_what_was_set": Edit(
+        ordered._set, "position == len(keys) or keys[position] != key", "True"
+    ),
     "a_map_is_in_order": Edit(
         ordered._set, "(*keys[:position], key, *keys[position:])", "(*keys, key)"
     ),

@@ -101,9 +101,7 @@ def moments(
         yield medium
 
 
-def _carried(
-    wc: State, effect: WriteMetadata, places: Sequence[int]
-) -> Iterator[tuple[Key, Any]]:
+def _carried(wc: State, effect: WriteMetadata, places: Sequence[int]) -> Iterator[tuple[Key, Any]]:
     """What a write of metadata carries, of what is symbolic."""
     first = effect.first_sector
     sectors = range(first, first + effect.n_sectors)

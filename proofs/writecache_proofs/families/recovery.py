@@ -68,7 +68,9 @@ def _takes_the_greatest(run: Run, n_entries: int) -> None:
         run.claim(marked, "where nothing is written, all other entries are marked free")
 
 
-_OLDER_WINS: Final = Edit(_rebuild, "old_seq_count > entry.seq_count", "old_seq_count < entry.seq_count")
+_OLDER_WINS: Final = Edit(
+    _rebuild, "old_seq_count > entry.seq_count", "old_seq_count < entry.seq_count"
+)
 
 
 @RECOVERY.theorem(
@@ -80,8 +82,9 @@ _OLDER_WINS: Final = Edit(_rebuild, "old_seq_count > entry.seq_count", "old_seq_
     bound="3 entries of any content",
 )
 def resume_takes_the_greatest_committed_count(run: Run) -> None:
-    """Of every sector resume takes the committed entry with the greatest count, the later of equals,
-    and the origin where there is none; all other blocks become free, and what it erases it writes."""
+    """Of every sector resume takes the committed entry with the greatest count, the later of
+    equals, and the origin where there is none; all other blocks become free, and what it erases it
+    writes."""
     _takes_the_greatest(run, 3)
 
 
@@ -177,8 +180,8 @@ RECOVERY.theorem(
     bound="2 entries",
 )
 def resume_builds_on_durable_metadata(run: Run) -> None:
-    """The repaired resume flushes the cache device before it is over, so that nothing of what it read
-    can be lost any more, even where it erases nothing."""
+    """The repaired resume flushes the cache device before it is over, so that nothing of what it
+    read can be lost any more, even where it erases nothing."""
     remains = any_remains(run, 2)
     _, transcript = resumed(_blank(2), remains)
     run.claim(any(isinstance(one, FlushDevice) for one in transcript.effects), "flushed")

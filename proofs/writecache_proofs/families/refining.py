@@ -4,8 +4,8 @@ An operation begins in any state that keeps the invariants (`states`), with meta
 that agrees with it (`agreeing`), and effects are played one by one (`medium`).  For a sector that
 stands for every sector (it is symbolic, and nothing is supposed of it):
 
-* at every moment, whatever the crash keeps, recovery finds the version that was durable, or one that
-  was written since and whose data is durable, or, where the operation says so, the origin's;
+* at every moment, whatever the crash keeps, recovery finds the version that was durable, or one
+  that was written since and whose data is durable, or, where the operation says so, the origin's;
 * when the operation has ended, it finds just what the operation owes;
 * the state after it keeps the invariants, and its metadata on the device agrees: so the next
   operation begins where this one began, and traces of any length follow by induction.
@@ -86,9 +86,7 @@ def begin(
     return Begun(run, wc, chosen, places, medium, run.integer("sector", 0, U64_MAX))
 
 
-def agreeing(
-    run: Run, wc: State, statuses: Sequence[Placed], places: Sequence[int]
-) -> Medium:
+def agreeing(run: Run, wc: State, statuses: Sequence[Placed], places: Sequence[int]) -> Medium:
     """What the device may hold between operations.
 
     A committed entry is there, durably.  In the place of any other lies nothing that recovery would
@@ -131,9 +129,7 @@ def agrees(wc: State, medium: Medium, places: Sequence[int]) -> Any:
             either_of(
                 is_free,
                 out_of_sight,
-                either_of(
-                    is_committed(entry.seq_count, wc.seq_count), same, count >= wc.seq_count
-                ),
+                either_of(is_committed(entry.seq_count, wc.seq_count), same, count >= wc.seq_count),
             )
         )
     return all_of(conditions)

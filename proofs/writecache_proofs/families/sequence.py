@@ -18,9 +18,7 @@ from writecache_spec.transcript import Transcript
 from writecache_spec.units import U64_MAX, Jiffies
 
 SEQUENCE: Final = Family("sequence", __name__)
-_OR_EQUAL: Final = Edit(
-    is_committed, "entry_seq_count < seq_count", "entry_seq_count <= seq_count"
-)
+_OR_EQUAL: Final = Edit(is_committed, "entry_seq_count < seq_count", "entry_seq_count <= seq_count")
 _NOT_RAISED: Final = Edit(flush, "wrap64(wc.seq_count + 1)", "wrap64(wc.seq_count)")
 _REPAIRED: Final = PROFILES["1.6.0"].repaired()
 
@@ -79,12 +77,13 @@ def commits_work_up_to_the_last_count(run: Run) -> None:
 
 @SEQUENCE.theorem(
     Twin("the count is not wrapped", (
-        Edit(flush, "SequenceCount(wrap64(wc.seq_count + 1))", "SequenceCount(wc.seq_count + 1)"),)),
+        Edit(flush, "SequenceCount(wrap64(wc.seq_count + 1))",
+             "SequenceCount(wc.seq_count + 1)"),)),
     bound="3 blocks",
 )  # fmt: skip
 def at_the_last_count_a_commit_forgets_everything(run: Run) -> None:
-    """A commit under 2**64 - 1 makes the count 0: from then on nothing is committed, what was durable
-    before included, and a crash loses all of it.  On the repaired reference, too."""
+    """A commit under 2**64 - 1 makes the count 0: from then on nothing is committed, what was
+    durable before included, and a crash loses all of it.  On the repaired reference, too."""
     wc = _one_uncommitted(run, U64_MAX)
     run.suppose(wc.seq_count == U64_MAX)
     after = flush(wc._replace(uncommitted_blocks=1), Transcript())

@@ -53,7 +53,9 @@ def _search_goes_down_by(run: Run, most: int) -> None:
         guess = device_size // (block_size + ENTRY_SIZE)
         run.claim(guess - size.n_blocks <= most, f"the first guess less {most} at most")
     if size is SizeError.ENOSPC:
-        run.claim(device_size < 3 * (block_size + ENTRY_SIZE), "nothing is found on small ones only")
+        run.claim(
+            device_size < 3 * (block_size + ENTRY_SIZE), "nothing is found on small ones only"
+        )
 
 
 def _one_step_is_enough(run: Run) -> None:
@@ -197,7 +199,8 @@ def sectors_and_bytes_round_trip(run: Run) -> None:
     bound="HZ 100, 250, 1000; 32 bits",
 )
 def a_delay_is_never_short_and_never_zero(run: Run) -> None:
-    """A time in jiffies is no shorter than asked for, by less than a tick longer; never 0 for more."""
+    """A time in jiffies is no shorter than asked for, by less than a tick longer; never 0 for
+    more."""
     hz = run.choose("hz", (100, 250, 1000))
     milliseconds = run.integer("milliseconds", 0, 2**32 - 1)
     jiffies = jiffies_of(milliseconds, hz)

@@ -1,9 +1,10 @@
 """Caches of a few blocks whose entries are symbolic, as they can be between two events.
 
-Each block has a *status*: free, committed, in progress (committed, and being copied to the origin) or
-uncommitted.  Original sectors and sequence counts are symbolic, and may be equal: which of them are,
-and in which order they lie, splits the path where the shipped tree compares them.  Blocks stand in
-the order in which they were inserted: nothing but the place of an entry depends on a block's number.
+Each block has a *status*: free, committed, in progress (committed, and being copied to the origin)
+or uncommitted.  Original sectors and sequence counts are symbolic, and may be equal: which of them
+are, and in which order they lie, splits the path where the shipped tree compares them.  Blocks
+stand in the order in which they were inserted: nothing but the place of an entry depends on a
+block's number.
 
 What is supposed of such a cache are the invariants of `spec/invariants`; `supposes_invariants` has
 them checked on each path, so that nothing is built here which they exclude.

@@ -80,7 +80,8 @@ class _Module:
 
 @contextmanager
 def symbolic_codec(run: Run) -> Iterator[None]:
-    """The shipped codec, with the stand-in in the place of `struct`; on Python's values as it is."""
+    """The shipped codec, with the stand-in in the place of `struct`; on Python's values as it
+    is."""
     if isinstance(run, Replay):
         yield
         return

@@ -84,7 +84,8 @@ def accepted_superblocks_lie_inside_the_device(run: Run) -> None:
     bound=BLOCKS,
 )
 def every_formatted_superblock_is_accepted(run: Run) -> None:
-    """A superblock that format writes is accepted on the same device, with the same metadata size."""
+    """A superblock that format writes is accepted on the same device, with the same metadata
+    size."""
     block_size = block_size_of(run)
     device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
     size = calculate_memory_size(device_size, block_size)
@@ -136,8 +137,8 @@ def _47_bits(run: Run) -> None:
     bound=BLOCKS,
 )
 def persistent_memory_keeps_47_bits_below_an_exact_size(run: Run) -> None:
-    """In persistent-memory mode, where no layout is asked for, 47 bits are enough on any device that
-    has no room for 2**47 blocks: below 66 PiB with the smallest blocks.
+    """In persistent-memory mode, where no layout is asked for, 47 bits are enough on any device
+    that has no room for 2**47 blocks: below 66 PiB with the smallest blocks.
 
     On a larger one a superblock can claim more than an entry's index can number.
     """
@@ -183,7 +184,8 @@ SUPERBLOCKS.theorem(
 
 SUPERBLOCKS.redundant(
     "three_of_five_overflow_checks_are_redundant",
-    "Without the checks of the entries' size, of the superblock's own and of its rounding, the same "
+    "Without the checks of the entries' size, of the superblock's own and of its rounding, the "
+    "same "
     "is refused: where entries wrap, their blocks, which are larger, do.",
     _overflow_is_refused,
     _OTHERS,
@@ -199,7 +201,8 @@ SUPERBLOCKS.redundant(
     bound=BLOCKS,
 )
 def every_entry_lies_in_a_region_that_has_a_bit(run: Run) -> None:
-    """An entry of an accepted superblock lies wholly in one region, and that region has a dirty bit."""
+    """An entry of an accepted superblock lies wholly in one region, and that region has a dirty
+    bit."""
     block_size = block_size_of(run)
     device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
     superblock = any_superblock(run)
@@ -238,9 +241,7 @@ def blocks_lie_apart_and_inside(run: Run) -> None:
     first, second = cache_sector(config, a), cache_sector(config, b)
     run.claim(first >= start + sectors_of(offset), "behind the metadata")
     run.claim(first + config.block_sectors <= second, "apart")
-    run.claim(
-        second + config.block_sectors <= start + sectors_of(device_size), "inside the device"
-    )
+    run.claim(second + config.block_sectors <= start + sectors_of(device_size), "inside the device")
 
 
 @SUPERBLOCKS.theorem(
@@ -262,4 +263,3 @@ def the_superblock_write_stays_in_the_metadata(run: Run) -> None:
     run.claim(n_sectors >= 1, "it carries the superblock")
     run.claim(n_sectors <= metadata_sectors, "it ends inside the metadata")
     run.claim(implies(metadata_sectors >= 8, n_sectors >= min(8, block_size // 512)), "no less")
-

@@ -35,7 +35,8 @@ _FIRST_WRAPPING: Final = -(-(U64 - 50) // 100)
     ),
 )
 def a_watermark_is_the_nearest_number_of_blocks(run: Run) -> None:
-    """A watermark is the share of the blocks, rounded to the nearest, halves up; never more than all."""
+    """A watermark is the share of the blocks, rounded to the nearest, halves up; never more than
+    all."""
     percent = run.choose("percent", _PERCENT)
     n_blocks = run.integer("n_blocks", 1, _MOST_BLOCKS)
     watermark = freelist_watermark(n_blocks, percent)
@@ -54,8 +55,8 @@ def a_watermark_is_the_nearest_number_of_blocks(run: Run) -> None:
     ),
 )
 def a_higher_percent_never_means_more_free_blocks(run: Run) -> None:
-    """A percent more in use never means more free blocks: so where the high watermark's percent is not
-    below the low one's, writeback begins with no more blocks free than it ends with."""
+    """A percent more in use never means more free blocks: so where the high watermark's percent is
+    not below the low one's, writeback begins with no more blocks free than it ends with."""
     percent = run.choose("percent", _PERCENT[:-1])
     n_blocks = run.integer("n_blocks", 1, _MOST_BLOCKS)
     lower, higher = (freelist_watermark(n_blocks, one) for one in (percent, percent + 1))
@@ -90,7 +91,8 @@ def watermarks_wrap_nowhere_below_an_exact_number(run: Run) -> None:
     bound="4 blocks",
 )  # fmt: skip
 def the_cleaner_always_asks_for_writeback(run: Run) -> None:
-    """A cleaner asks for writeback whatever is free or about to be, and its pass never has enough."""
+    """A cleaner asks for writeback whatever is free or about to be, and its pass never has
+    enough."""
     wc = cache_of(run, ("committed", "progress", "free", "uncommitted"))
     wc = wc._replace(freelist_high_watermark=run.integer("high", 0, 4))
     wc = activate_cleaner(wc)
@@ -173,16 +175,15 @@ def a_discard_wraps_the_autocommit_counter_exactly_at_zero(run: Run) -> None:
 @WATERMARKS.theorem(
     Twin(
         "a page more",
-        (Edit(default_writeback_jobs, "environment.total_ram_pages // 16", "2 * environment.page_size"),),
+        (Edit(default_writeback_jobs, "environment.total_ram_pages // 16", "2 * 4096"),),
     ),
 )  # fmt: skip
 def the_default_of_writeback_jobs_is_bounded(run: Run) -> None:
-    """By default no more than 256 MiB, and no more than a sixteenth of the memory, are being copied."""
+    """By default no more than 256 MiB, and no more than a sixteenth of the memory, are being
+    copied."""
     page_size = run.choose("page_size", (4096, 16384, 65536))
     pages = run.integer("pages", 16, 2**52)
     environment = Environment(page_size=page_size, total_ram_pages=pages)
     jobs = default_writeback_jobs(PROFILES["1.6.0"]._replace(environment=environment))
     run.claim(all_of([jobs * page_size <= 2**28, jobs * 16 <= pages]), "bounded")
     run.claim(jobs >= 1, "and not 0, which would be no limit")
-
-

@@ -1,4 +1,5 @@
-"""Integers as bit-vectors that are always wide enough: bit operations are exact, and so is the rest.
+"""Integers as bit-vectors that are always wide enough: bit operations are exact, and so is the
+rest.
 
 A value carries its range, and its vector has as many bits (two's complement) as that range needs.
 An operation first works out the range of its result, widens what it is given, and only then works:
@@ -11,6 +12,7 @@ from typing import Any
 
 import z3
 
+from writecache_proofs.symbolic.numbers import FIT
 from writecache_proofs.symbolic.truth import Truth, UnsupportedError
 
 
@@ -153,7 +155,7 @@ class Bits:
 
     def __mod__(self, other: object) -> "Bits":
         modulus = _positive(other)
-        if 0 <= self.low and self.high < modulus:
+        if self.low >= 0 and self.high < modulus:
             return self
         if modulus & (modulus - 1):
             raise UnsupportedError("a remainder of other than a power of two")
@@ -226,6 +228,10 @@ def _positive(divisor: object) -> int:
 
 def _amount(value: object) -> Bits:
     amount = Bits.of(value)
+    may_be = amount is not None and amount.low < 0 <= amount.high
+    if may_be and FIT.ask is not None and FIT.ask(amount.term >= 0):  # type: ignore[union-attr]
+        # Never negative on this path.
+        amount = Bits(amount.term, 0, amount.high)  # type: ignore[union-attr]
     if amount is None or amount.low < 0 or amount.high > 256:
         raise UnsupportedError("a shift by what may be negative, or large")
     return amount

@@ -1,9 +1,10 @@
-"""Properties, run on symbolic values or on Python's own, and the counterexamples of one in the other.
+"""Properties, run on symbolic values or on Python's own, and the counterexamples of one in the
+other.
 
 A property asks a `Run` for values by name, supposes premises, calls what it is about and states
-claims.  `verify` takes all its paths; a path on which a claim can fail, or which raises, has a model:
-its values are Python's, and the property is run again on them.  Only what fails there, too, is a
-counterexample; if it does not, the executor is wrong, which is an error of its own.
+claims.  `verify` takes all its paths; a path on which a claim can fail, or which raises, has a
+model: its values are Python's, and the property is run again on them.  Only what fails there, too,
+is a counterexample; if it does not, the executor is wrong, which is an error of its own.
 
 So that this does not rest on paths that fail, every path that holds is run on one of its models as
 well: all of its premises and claims must hold there.
@@ -20,7 +21,7 @@ import z3
 from writecache_proofs.symbolic.bits import Bits, width_for
 from writecache_proofs.symbolic.engine import Engine, Limits, NoVerdictError, Recorder
 from writecache_proofs.symbolic.numbers import HASHING, Integer
-from writecache_proofs.symbolic.truth import Truth, UnsupportedError, term_of
+from writecache_proofs.symbolic.truth import UnsupportedError, term_of
 
 Values = Mapping[str, int]
 T = TypeVar("T")
@@ -245,7 +246,9 @@ class _Verification:
         what = replay(self.check, values)
         if what is None:
             why = f" ({type(raised).__name__}: {raised})" if raised else ""
-            raise DisagreementError(f"fails on symbolic values{why} and not on {values}") from raised
+            raise DisagreementError(
+                f"fails on symbolic values{why} and not on {values}"
+            ) from raised
         raise _Refuted(Counterexample(what, values))
 
     def _confirm(self, run: _Symbolic) -> None:
