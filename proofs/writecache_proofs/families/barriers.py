@@ -12,7 +12,7 @@ from writecache_models.mutants import Edit
 from writecache_proofs.families.commit import discard_refines, endio_refines, flush_refines
 from writecache_proofs.families.medium import COUNT, Medium, chosen, moments, values_of
 from writecache_proofs.families.refining import REPAIRED
-from writecache_proofs.families.states import cache_of, empty_cache
+from writecache_proofs.families.states import Placed, cache_of, empty_cache
 from writecache_proofs.symbolic import Run, all_of, any_of, negation
 from writecache_proofs.theorem import Family, Twin
 from writecache_spec.arguments import Arguments
@@ -278,7 +278,8 @@ BARRIERS.redundant(
 
 def _overwritten(run: Run, profile: Profile) -> None:
     """A flush with nothing to commit, after a committed block was overwritten in place."""
-    status = run.choose("status", ("committed", "progress"))
+    either: tuple[Placed, ...] = ("committed", "progress")
+    status = run.choose("status", either)
     wc = cache_of(run, (status, "free"), profile)._replace(overwrote_committed=True)
     transcript = Transcript()
     after = flush(wc, transcript)

@@ -31,12 +31,14 @@ def _same(a: Any, b: Any) -> Any:
 
 
 def _any_superblock(run: Run) -> Superblock:
-    words = ("magic", "version", "block_size", "pad")
-    quads = ("n_blocks", "seq_count")
     a, b, c, d = (run.bits(f"reserved {number}", 0, U64_MAX) for number in range(4))
     return Superblock(
-        *(run.bits(word, 0, _U32_MAX) for word in words),
-        *(run.bits(quad, 0, U64_MAX) for quad in quads),
+        magic=run.bits("magic", 0, _U32_MAX),
+        version=run.bits("version", 0, _U32_MAX),
+        block_size=run.bits("block_size", 0, _U32_MAX),
+        pad=run.bits("pad", 0, _U32_MAX),
+        n_blocks=run.bits("n_blocks", 0, U64_MAX),
+        seq_count=run.bits("seq_count", 0, U64_MAX),
         reserved=(a, b, c, d),
     )
 

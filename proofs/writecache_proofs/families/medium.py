@@ -90,7 +90,7 @@ def moments(
             case FlushDevice(Device.CACHE) | Fence():
                 medium = medium.flushed()
             case StoreEntry(block, count, sector) if block in places:
-                stored = {(int(block), "count"): count}
+                stored: dict[Key, Any] = {(int(block), "count"): count}
                 if sector is not None:
                     stored[int(block), "sector"] = sector
                 medium = medium.written(stored)

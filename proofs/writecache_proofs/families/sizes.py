@@ -28,7 +28,8 @@ BLOCKS: Final = "block sizes 512 to 65536"
 
 def block_size_of(run: Run) -> int:
     """Any block size, a path for each."""
-    return run.choose("block_size", BLOCK_SIZES)
+    chosen: int = run.choose("block_size", BLOCK_SIZES)
+    return chosen
 
 
 def needed(n_blocks: int, block_size: int) -> int:

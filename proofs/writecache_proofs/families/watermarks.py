@@ -161,7 +161,8 @@ def _discard_never_wraps(run: Run) -> None:
 def a_discard_wraps_the_autocommit_counter_exactly_at_zero(run: Run) -> None:
     """Discarding an uncommitted block takes one off the counter, and wraps it to 2**32 - 1 where an
     autocommit has reset it to 0; a committed block, or 6.12.117, leaves it as it is."""
-    status = run.choose("status", ("uncommitted", "committed"))
+    either: tuple[Placed, ...] = ("uncommitted", "committed")
+    status = run.choose("status", either)
     wc = _uncommitted(run, (status, "free"))
     before = wc.uncommitted_blocks
     after = discard(wc, Transcript(), Sector(0), Sector(2**55)).uncommitted_blocks

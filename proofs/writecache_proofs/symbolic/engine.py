@@ -124,7 +124,7 @@ class Engine:
         """Answer a truth test; both answers are looked at where both can be."""
         term = z3.simplify(term)
         if z3.is_true(term) or z3.is_false(term):
-            return z3.is_true(term)
+            return bool(z3.is_true(term))
         self._note_visit()
         if self._taken < len(self._decisions):
             outcome = self._decisions[self._taken].outcome
@@ -138,7 +138,7 @@ class Engine:
 
     def _decide_anew(self, term: Any) -> bool:
         self.n_decisions += 1
-        outcome = z3.is_true(self._known_model().eval(term, model_completion=True))
+        outcome = bool(z3.is_true(self._known_model().eval(term, model_completion=True)))
         other = z3.Not(term) if outcome else term
         self._decisions.append(Decision(outcome, self.can_be(other) is not None, self._length))
         return outcome

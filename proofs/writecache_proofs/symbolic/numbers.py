@@ -111,10 +111,10 @@ class Integer:
         return Integer(self.term % modulus, 0, modulus - 1)
 
     def __lshift__(self, other: object) -> "Integer":
-        return self * 2 ** _shift(other)
+        return self * (1 << _shift(other))
 
     def __rshift__(self, other: object) -> "Integer":
-        return self // 2 ** _shift(other)
+        return self // (1 << _shift(other))
 
     def __and__(self, other: object) -> "Integer":
         if isinstance(other, int) and other >= 0 and not other & (other + 1):
