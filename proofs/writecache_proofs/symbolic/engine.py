@@ -182,8 +182,12 @@ class Engine:
 
     def is_certain(self, term: Any) -> bool:
         """Whether a condition holds on all that the path under way stands for."""
-        term = z3.simplify(z3.Not(term))
+        contrary = z3.Not(term)
+        term = z3.simplify(contrary)
         if z3.is_false(term):
+            if self._recorder is not None:
+                # Who asks another solver wants to hear of what the simplifier says, too.
+                self._recorder([*self._trail, contrary])
             return True
         if z3.is_true(term):
             return False
