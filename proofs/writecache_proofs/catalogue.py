@@ -14,7 +14,7 @@ _MODULES: Final = {
     "codec": ("codec",),
     "recovery": ("recovery",),
     "commit": ("commit",),
-    "barriers": ("barriers",),
+    "barriers": ("barriers", "formats"),
     "crosshair": ("crosshair",),
 }
 FAMILIES: Final = tuple(_MODULES)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from writecache_models.mutants import Edit, Mutant, PlantError, planted
 from writecache_proofs.second_solver import Counts, SecondSolver
 from writecache_proofs.symbolic import (
+    DisagreementError,
     Limits,
     NotDecidedError,
     UnboundedError,
@@ -21,7 +22,7 @@ from writecache_proofs.symbolic import (
     verify,
 )
 from writecache_proofs.symbolic.engine import Recorder
-from writecache_proofs.symbolic.run import DisagreementError, UnmetError
+from writecache_proofs.symbolic.run import UnmetError
 from writecache_proofs.theorem import Check, Kind, Theorem, Twin
 
 

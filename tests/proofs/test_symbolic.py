@@ -17,7 +17,7 @@ from writecache_proofs.symbolic import (
     replay,
     verify,
 )
-from writecache_proofs.symbolic.run import DisagreementError
+from writecache_proofs.symbolic.verifying import DisagreementError
 from writecache_spec.units import signed32, wrap32, wrap64
 
 

@@ -17,7 +17,8 @@ when it also fails there.
 * `bits`     integers as bit-vectors wide enough for whatever they can be
 * `truth`    conditions
 * `engine`   paths, decisions, the solver
-* `run`      properties, counterexamples, their replay
+* `run`      properties, and their replay on Python's own numbers
+* `verifying` all paths of a property, and its counterexamples
 """
 
 from writecache_proofs.symbolic.bits import Bits
@@ -27,9 +28,7 @@ from writecache_proofs.symbolic.run import (
     Counterexample,
     Replay,
     Run,
-    Verdict,
     replay,
-    verify,
 )
 from writecache_proofs.symbolic.truth import (
     Truth,
@@ -40,10 +39,12 @@ from writecache_proofs.symbolic.truth import (
     implies,
     negation,
 )
+from writecache_proofs.symbolic.verifying import DisagreementError, Verdict, verify
 
 __all__ = [
     "Bits",
     "Counterexample",
+    "DisagreementError",
     "Integer",
     "Limits",
     "NotDecidedError",
