@@ -53,8 +53,7 @@ _LAST: Final = "return commit_flushed(wc, transcript, data_too=False)"
 BARRIERS.necessary(
     "a_commit_flushes_before_it_raises_the_count",
     "Without the flush between the entries and the count a crash finds the count raised, and "
-    "entries "
-    "or data missing.",
+    "entries or data missing.",
     _commits,
     Edit(commit_regions, "return disk_flush(wc, transcript, Device.CACHE)._replace(",
          "return wc._replace("),
@@ -75,8 +74,7 @@ BARRIERS.necessary(
 BARRIERS.necessary(
     "replaced_entries_are_freed_durably",
     "Without the last write and flush of a commit the device keeps entries that memory has "
-    "freed, which "
-    "a later use of their blocks would revive.",
+    "freed, which a later use of their blocks would revive.",
     _commits,
     Edit(_free_replaced, "return commit_flushed(wc, transcript, data_too=False) if freed else wc",
          "return wc"),

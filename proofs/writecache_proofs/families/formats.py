@@ -140,8 +140,7 @@ _MAGIC_AT_ONCE: Final = (
 FORMATS.redundant(
     "writing_the_magic_last_is_redundant",
     "Where the version is written together with the magic, both can be written at once with "
-    "everything "
-    "else: the count is 0, under which no entry is committed, whatever lies there.",
+    "everything else: the count is 0, under which no entry is committed, whatever lies there.",
     _formats,
     _MAGIC_AT_ONCE,
     Twin("and entries are committed that have the superblock's count", (

@@ -185,8 +185,7 @@ SUPERBLOCKS.theorem(
 SUPERBLOCKS.redundant(
     "three_of_five_overflow_checks_are_redundant",
     "Without the checks of the entries' size, of the superblock's own and of its rounding, the "
-    "same "
-    "is refused: where entries wrap, their blocks, which are larger, do.",
+    "same is refused: where entries wrap, their blocks, which are larger, do.",
     _overflow_is_refused,
     _OTHERS,
     Twin("without one of the other two", (*_OTHERS, _DATA)),
