@@ -30,7 +30,7 @@ class Options(NamedTuple):
     """How theorems are judged."""
 
     seconds: float = 60.0
-    """For each theorem, and for each twin; more is a failure."""
+    """Of the processor, for each theorem and for each twin; more is a failure."""
     twins: bool = True
     second_solver: bool = False
     second_seconds: float = 10.0
@@ -94,10 +94,10 @@ def judge_theorem(theorem: Theorem, options: Options) -> Outcome:
     """Judge one theorem, and its twins where that is asked for."""
     if theorem.deep:
         options = options._replace(seconds=options.seconds * DEEP)
-    started = time.monotonic()
+    started = time.process_time()
     second = SecondSolver(options.second_seconds) if options.second_solver else None
     verdict, problem = _verdict(theorem.check, theorem.edits, options, second)
-    seconds = time.monotonic() - started
+    seconds = time.process_time() - started
     undecided = verdict is None
     if verdict is not None:
         problem = _problem(theorem, verdict)

@@ -33,7 +33,7 @@ LEAST_CONFIRMED: Final = 0.9
 @click.option("--deep", is_flag=True, help="Also the theorems that take minutes: six entries.")
 @click.option(
     "--seconds", type=Seconds(1, 86400), default=60.0, show_default=True,
-    help="For each theorem and each twin; more is a failure.",
+    help="Of the processor, for each theorem and each twin; more is a failure.",
 )  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 999), help="By default one for each core.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
