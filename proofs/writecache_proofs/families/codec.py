@@ -158,18 +158,18 @@ def every_other_length_is_refused(run: Run) -> None:
     Twin("big-endian", (
         Edit(StandIn.pack, "for position in range(size)]",
              "for position in reversed(range(size))]"),)),
-    kind=Kind.CHECKED, bound="each byte of each number alone, all 256 values",
+    kind=Kind.CHECKED, bound="each byte of each number alone, six values",
 )  # fmt: skip
 def the_stand_in_is_what_struct_does(run: Run) -> None:
     """The stand-in for `struct` packs and unpacks as the module does."""
     wrong = []
-    for text in ("<IIIIQQ4Q", "<QQ", "<6Q"):
+    for text in ("<IIIIQQ4Q", "<QQ"):
         stand_in, real = StandIn(text), struct.Struct(text)
         if stand_in.size != real.size:
             wrong.append(text)
         for field, size in enumerate(stand_in.sizes):
             for shift in range(0, 8 * size, 8):
-                for value in range(0, 256, 5):
+                for value in range(0, 256, 51):
                     numbers = [3] * len(stand_in.sizes)
                     numbers[field] = value << shift
                     packed = [

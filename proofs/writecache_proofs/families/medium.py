@@ -22,7 +22,7 @@ from writecache_spec.effects import (
     WriteMetadata,
 )
 from writecache_spec.events import Device, Resume
-from writecache_spec.layout import ENTRY_SIZE, SUPERBLOCK_SIZE, MemoryEntry, is_committed
+from writecache_spec.layout import ENTRY_SIZE, SUPERBLOCK_SIZE, MemoryEntry
 from writecache_spec.resume import resume
 from writecache_spec.state import FREE, State
 from writecache_spec.transcript import Transcript
@@ -157,7 +157,7 @@ def recovered(entries: Mapping[int, tuple[Any, Any]], count: Any, sector: Any) -
     best: Any = 0
     complains: Any = False
     for place, (own_sector, own_count) in sorted(entries.items()):
-        candidate = all_of([is_committed(own_count, count), own_sector == sector])
+        candidate = all_of([own_count < count, own_sector == sector])
         met = block != NO_BLOCK
         equal = all_of([candidate, met, own_count == best])
         complains = any_of([complains, equal])

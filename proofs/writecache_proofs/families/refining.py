@@ -33,7 +33,6 @@ from writecache_proofs.families.states import (
 )
 from writecache_proofs.symbolic import Run, all_of, any_of, either, implies, negation
 from writecache_spec.invariants import INVARIANTS
-from writecache_spec.layout import is_committed
 from writecache_spec.profile import PROFILES, Profile
 from writecache_spec.state import State
 from writecache_spec.transcript import Transcript
@@ -129,7 +128,7 @@ def agrees(wc: State, medium: Medium, places: Sequence[int]) -> Any:
             either_of(
                 is_free,
                 out_of_sight,
-                either_of(is_committed(entry.seq_count, wc.seq_count), same, count >= wc.seq_count),
+                either_of(entry.seq_count < wc.seq_count, same, count >= wc.seq_count),
             )
         )
     return all_of(conditions)
