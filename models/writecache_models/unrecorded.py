@@ -18,7 +18,9 @@ NO_KERNEL: Final = {
 OF_REPAIRS: Final = ("mends(", "must_stop(", "wc.unwritten", "ALL_REPAIRS")
 """A line with one of these is where a repair leaves what the kernel does."""
 
-_IO_ERROR: Final = "an I/O error: recorders inject none"
+_IO_ERROR: Final = (
+    "an I/O error under persistent memory: the emulated machine has no target for that"
+)
 _MEMORY_ERROR: Final = "a hardware memory error: recorders inject none"
 _EXHAUSTIVE: Final = "there is no other case"
 _MISUSE: Final = "misuse of the function, which no kernel commits"
@@ -56,11 +58,8 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
     "construct": {
         "if bitmap_bits(size.metadata_size) > MAXIMUM_BITMAP_BITS: -> "
         'return Refusal("EFBIG", "Invalid device size")': _HUGE.format("4 PiB"),
-        "if refusal is None and superblock is None: -> "
-        "refusal = NO_MEMORY_SUPERBLOCK if arguments.pmem_mode else NO_SUPERBLOCK": _IO_ERROR,
-        "if not device.is_synchronous: -> return ASYNCHRONOUS_MEMORY": (
-            "the emulated machine's memory is synchronous"
-        ),
+        "if not device.is_persistent_memory or not device.is_synchronous: -> "
+        "return ASYNCHRONOUS_MEMORY": ("the emulated machine's memory is synchronous"),
         "if device.size < page_size or bytes_of(device.first_sector) % page_size: -> "
         'return Refusal("EINVAL", "Unable to map persistent memory for cache")': (
             "what is no whole page, or begins inside one, has no DAX there"
@@ -95,11 +94,8 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         _by_itself('return ".".join(map(str, self.target_version))'): "for people",
     },
     "resume": {
-        'if event.metadata is None: -> complaint = "unable to read metadata"': _IO_ERROR,
         "if wc.config.pmem_mode: -> "
         'complaint = "hardware memory error when reading superblock"': _MEMORY_ERROR,
-        "if wc.config.pmem_mode: -> "
-        "return report_error(wc, transcript, complaint), (free,) * wc.config.n_blocks": _IO_ERROR,
         "if entry is None: -> "
         'complaint = "hardware memory error when reading metadata entry"': _MEMORY_ERROR,
     },
@@ -108,7 +104,6 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         "case Phase.NO_PROGRESS | Phase.DRAIN: -> exit": _EXHAUSTIVE,
     },
     "transcript": {
-        "if number not in self._failed: -> self.has_failed = True": _IO_ERROR,
         "if wc.reads_in_progress: -> "
         'raise Abort(NotEnabled("reads of the cache device are in flight"))': (
             "one client: what waits for its request to end finds that it has"
