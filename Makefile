@@ -6,12 +6,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit live vectors machines wheel bench mutants clean
+.PHONY: conform test lint types layers doctest unit proofs live vectors machines wheel bench mutants clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
 
-test: lint types layers doctest unit live vectors machines wheel
+test: lint types layers doctest unit proofs live vectors machines wheel
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,12 +31,17 @@ layers: $(READY)
 	$(BIN)/python tests/layers.py
 
 doctest: $(READY)
-	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob=README.md README.md spec models impl --ignore=impl/writecache_impl/linux/guest
+	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob=README.md README.md spec models proofs impl --ignore=impl/writecache_impl/linux/guest
 
 # Two hash seeds: nothing may depend on the order of a set.
 unit: $(READY)
 	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q tests/spec tests/models tests/test_layers.py
 	PYTHONHASHSEED=4711 $(BIN)/python -m pytest -q tests/spec tests/models
+
+# The theorems, their twins, and the executor that proves them.
+proofs: $(READY)
+	$(BIN)/python -m pytest -q tests/proofs
+	$(BIN)/writecache prove
 
 # What boots a real kernel, fetched on first use.
 live: $(READY)

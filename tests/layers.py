@@ -26,6 +26,7 @@ ALLOWED = {
         "writecache_proofs",
         "z3",
         "crosshair",
+        "cvc5",
     },
     "writecache_impl": {
         "writecache_spec",

@@ -67,14 +67,17 @@ def judge_kernel(
     seconds: float,
     max_steps: int | None,
     seed: str,
+    family: str | None,
     profile: Profile | None,
     progress: Callable[[float], None],
 ) -> LiveResult:
-    """Play random traces for a time and judge them; ends early at a divergence.
+    """Play random traces for a time, of one family or all, and judge them; a divergence ends it.
 
     Raises one of `linux.UNUSABLE` where there is no kernel to be judged.
     """
-    with LinuxTarget(kernel, modules=modules) as target, Judges() as judges:
+    # After an error an operation may never end; that is waited for again and again.
+    op_seconds = 20.0 if family is None else 6.0
+    with LinuxTarget(kernel, modules=modules, op_seconds=op_seconds) as target, Judges() as judges:
         if profile is None:
             check_release(target)
         result = LiveResult(kernel, target.kernel_version, target.target_version)
@@ -86,7 +89,7 @@ def judge_kernel(
             progress(elapsed)
             if elapsed >= seconds or (max_steps is not None and played >= max_steps):
                 break
-            trace = _played(target, f"{seed}-{number}", result)
+            trace = _played(target, generate(f"{seed}-{number}", family, result.target), result)
             number += 1
             if trace.steps:
                 played += len(trace.steps)
@@ -108,9 +111,8 @@ def check_release(target: LinuxTarget) -> None:
         ) from None
 
 
-def _played(target: LinuxTarget, seed: str, result: LiveResult) -> Trace:
-    """Record a seed's trace, as far as it goes."""
-    trace = generate(seed, target=result.target)
+def _played(target: LinuxTarget, trace: Trace, result: LiveResult) -> Trace:
+    """Record a trace, as far as it goes."""
     try:
         return record(target, trace)
     except HungError as hang:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Final
 
 from writecache_spec.arguments import BlockDevice, Refusal
-from writecache_spec.construct import construct, start_sector_of
+from writecache_spec.construct import construct, first_block_of
 from writecache_spec.effects import Broken
 from writecache_spec.events import Resume
 from writecache_spec.invariants import violated
@@ -132,7 +132,7 @@ def _judge_cache(given: Table, profile: Profile, wc: State) -> str | None:
     again = construct(profile, line, given.devices, wc.superblock)
     if not isinstance(again.result, State) or table(again.result) != line:
         return f"its own table comes to something else: {line}"
-    if start_sector_of(profile, line, given.devices) is None:
+    if first_block_of(profile, line, given.devices) is None:
         return f"its own table has no beginning: {line}"
     n_blocks = wc.config.n_blocks
     if n_blocks > _MOST_BLOCKS:

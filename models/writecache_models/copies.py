@@ -10,7 +10,9 @@ from functools import lru_cache, partial
 from itertools import accumulate, product
 from typing import Final
 
+from writecache_models.faults import Faults
 from writecache_spec.effects import Copy, WriteOrigin
+from writecache_spec.events import Device
 
 Homing = Copy | WriteOrigin
 """What brings blocks home to the origin; called a copy in both modes."""
@@ -109,6 +111,8 @@ class Copies:
         self.any_request = any_request
         """Whether the block layer merges with any request queued together (`Environment`)."""
         self.origin_sectors = origin_sectors
+        self.faults: Faults = {}
+        """Of both devices; they change while none is under way."""
         self._passes: list[list[Homing]] = []
         # Those of each pass of writeback together, submitted and not begun.
         self._ending: tuple[Homing, ...] = ()
@@ -121,6 +125,7 @@ class Copies:
         fork = Copies(self.any_request, self.origin_sectors)
         fork._passes = [list(copies) for copies in self._passes]
         fork._ending, fork._order = self._ending, self._order
+        fork.faults = self.faults
         return fork
 
     def __len__(self) -> int:
@@ -158,14 +163,23 @@ class Copies:
             begun = [
                 copy for copies in self._passes for copy in merged_copies(copies, self.any_request)
             ]
-            # A write beyond the device is refused at once, while others are under way.
+            # What cannot be done is refused at once, while others are under way.
             begun.sort(key=self.fits)
             self._order = (*self._ending, *begun)
         return self._order
 
     def fits(self, copy: Homing) -> bool:
-        """Whether it writes within the origin."""
-        return copy.origin_sector + copy.n_sectors <= self.origin_sectors
+        """Whether it writes within the origin, and meets no fault."""
+        if copy.origin_sector + copy.n_sectors > self.origin_sectors:
+            return False
+        return not (self.faults and self._meets_fault(copy))
+
+    def _meets_fault(self, copy: Homing) -> bool:
+        n_sectors = copy.n_sectors
+        source, home = self.faults.get(Device.CACHE), self.faults.get(Device.ORIGIN)
+        if source and isinstance(copy, Copy) and source.hit(copy.cache_sector, n_sectors, False):
+            return True
+        return home is not None and bool(home.hit(copy.origin_sector, n_sectors, True))
 
     def end(self, which: int) -> Homing:
         """One of them ends."""

@@ -5,10 +5,13 @@ and a clock.  What happens next is for others to say (`kernel`).
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
 
 from writecache_models.actions import HangError, PanicError
 from writecache_models.copies import Copies
 from writecache_models.devices import Devices
+from writecache_models.faults import Fault
 from writecache_spec.effects import (
     AwaitWorkQueue,
     Broken,
@@ -37,8 +40,8 @@ from writecache_spec.effects import (
 from writecache_spec.events import Bio, Device, Event
 from writecache_spec.profile import Profile
 from writecache_spec.state import Config, State, cache_sector
-from writecache_spec.step import step
-from writecache_spec.units import Jiffies, sectors_of
+from writecache_spec.step import Step, step
+from writecache_spec.units import Jiffies, Sector, sectors_of
 
 INITIAL_JIFFIES_S = 300
 """The kernel's clock starts this long before it wraps 32 bits."""
@@ -104,9 +107,48 @@ class Core(ABC):
         return self.wc
 
     def _step(self, event: Event) -> tuple[Effect, ...]:
-        after = step(self._live(), event)
+        after = self._outcome(event)
         self._take(after.state, after.effects)
         return after.effects
+
+    def _outcome(self, event: Event) -> Step:
+        """What an event leads to, with those of its I/Os failing that meet a fault."""
+        wc = self._live()
+        after = step(wc, event)
+        if not self.devices.faults or not hasattr(event, "failing_ios"):
+            return after
+        start_sector = wc.config.start_sector
+        failing: frozenset[int] = frozenset()
+        with_ios: Any = event
+        while more := self._failing(after.effects, start_sector) - failing:
+            # After an error it may do something else.
+            failing |= {min(more)}
+            after = step(wc, with_ios._replace(failing_ios=failing))
+        return after
+
+    def _failing(self, effects: Sequence[Effect], start_sector: Sector) -> frozenset[int]:
+        """Numbers of the I/Os among effects, counted from 0, that meet a fault."""
+        ios = [effect for effect in effects if isinstance(effect, WriteMetadata | FlushDevice)]
+        return frozenset(
+            number for number, effect in enumerate(ios) if self._meets_fault(effect, start_sector)
+        )
+
+    def _do_io(self, effect: WriteMetadata | FlushDevice, start_sector: Sector) -> None:
+        if isinstance(effect, WriteMetadata):
+            self.devices.write_metadata(start_sector, effect)
+        elif not self.devices.fails_flush(effect.device):
+            self.devices.flush(effect.device)
+
+    def _meets_fault(self, effect: WriteMetadata | FlushDevice, start_sector: Sector) -> bool:
+        if isinstance(effect, FlushDevice):
+            return self.devices.fails_flush(effect.device)
+        first = start_sector + effect.first_sector
+        return self.devices.fails(Device.CACHE, first, effect.n_sectors, writes=True)
+
+    def fail(self, device: Device, fault: Fault | None) -> None:
+        """From now on some sectors of a device fail, or none."""
+        self.devices.fail(device, fault)
+        self._copies.faults = self.devices.faults
 
     def _take(self, wc: State, effects: tuple[Effect, ...]) -> None:
         """Adopt the next state and play what led to it."""
@@ -115,8 +157,8 @@ class Core(ABC):
             match effect:
                 case Remap():
                     self._remapped.append(effect)
-                case WriteMetadata():
-                    self.devices.write_metadata(wc.config.start_sector, effect)
+                case WriteMetadata() | FlushDevice():
+                    self._do_io(effect, wc.config.start_sector)
                 case Complete(bio, errno):
                     self._completed[bio.tag] = errno
                 case Copy() | WriteOrigin():
@@ -125,8 +167,6 @@ class Core(ABC):
                     self._timers.setdefault(timer, self.now + delay)
                 case StopTimer(timer):
                     self._timers.pop(timer, None)
-                case FlushDevice(device):
-                    self.devices.flush(device)
                 case Sleep(_, rest):
                     self._rest = rest
                 case Log() | AwaitWorkQueue() | Fence():

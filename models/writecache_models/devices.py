@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from writecache_models.content import Content
+from writecache_models.faults import Fault, Faults
 from writecache_spec.arguments import same_word
 from writecache_spec.codec import (
     SUPERBLOCK_FIELDS,
@@ -32,7 +33,7 @@ from writecache_spec.layout import (
 )
 from writecache_spec.numbers import parse_unsigned64
 from writecache_spec.state import Config, Entry, cache_sector
-from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of
+from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of, sectors_of
 from writecache_spec.vector import FAN_OUT, Vector
 
 _WORDS = struct.Struct("<QQ")
@@ -43,8 +44,16 @@ DIGEST_DIGITS = 16
 """Hex digits of a SHA-256 that a vector carries."""
 
 
-class OutOfRangeError(Exception):
-    """An I/O reaches beyond the end of a device: the block layer fails it."""
+class DeviceError(Exception):
+    """A device fails an I/O."""
+
+
+class OutOfRangeError(DeviceError):
+    """It reaches beyond the end of the device: the block layer fails it."""
+
+
+class FaultError(DeviceError):
+    """It meets sectors that fail."""
 
 
 def pattern(sector: int, n_sectors: int, tag: int) -> bytes:
@@ -60,11 +69,12 @@ def pattern(sector: int, n_sectors: int, tag: int) -> bytes:
 class Devices:
     """Cache and origin, and what they hold now."""
 
-    __slots__ = ("_written", "cache", "origin")
+    __slots__ = ("_written", "cache", "faults", "origin")
 
     def __init__(self, cache: Content, origin: Content) -> None:
         self.cache = cache
         self.origin = origin
+        self.faults: Faults = {}
         self._written: dict[int, Vector[Entry]] = {}
         # The entries that each region was last written with.
 
@@ -72,14 +82,32 @@ class Devices:
         """An independent copy."""
         copy = Devices(self.cache, self.origin)
         copy._written = dict(self._written)
+        copy.faults = self.faults
         return copy
+
+    def fail(self, device: Device, fault: Fault | None) -> None:
+        """From now on some sectors of a device fail, or none."""
+        others = {other: known for other, known in self.faults.items() if other is not device}
+        self.faults = others if fault is None else {**others, device: fault}
+
+    def fails(self, device: Device, sector: int, n_sectors: int, writes: bool) -> bool:
+        """Whether a read or a write of these sectors meets a fault."""
+        fault = self.faults.get(device)
+        return fault is not None and bool(fault.hit(sector, n_sectors, writes))
+
+    def fails_flush(self, device: Device) -> bool:
+        """Whether a flush fails."""
+        fault = self.faults.get(device)
+        return fault is not None and fault.fails_flushes
 
     def forget_metadata(self) -> None:
         """Metadata of another table may now be what the cache device holds."""
         self._written.clear()
 
     def read(self, device: Device, sector: int, n_sectors: int) -> bytes:
-        """Read sectors; raises OutOfRangeError."""
+        """Read sectors; raises DeviceError."""
+        if self.faults and self.fails(device, sector, n_sectors, writes=False):
+            raise FaultError
         content = self.cache if device is Device.CACHE else self.origin
         try:
             return content.read(bytes_of(sector), bytes_of(n_sectors))
@@ -87,7 +115,14 @@ class Devices:
             raise OutOfRangeError(str(error)) from error
 
     def write(self, device: Device, sector: int, content: bytes, fua: bool = False) -> None:
-        """Write whole sectors; raises OutOfRangeError."""
+        """Write whole sectors; raises DeviceError, after those are written that do not fail."""
+        if self.faults and (fault := self.faults.get(device)):
+            n_sectors = sectors_of(len(content))
+            if hit := fault.hit(sector, n_sectors, writes=True):
+                before, after = bytes_of(hit.start - sector), bytes_of(hit.stop - sector)
+                self.write(device, sector, content[:before], fua)
+                self.write(device, hit.stop, content[after:], fua)
+                raise FaultError
         first = bytes_of(sector)
         try:
             if device is Device.CACHE:
@@ -101,12 +136,12 @@ class Devices:
         """Make durable what was written: here everything is at once."""
 
     def copy(self, cache_sector: int, origin_sector: int, n_sectors: int) -> None:
-        """Copy from the cache to the origin; raises OutOfRangeError."""
+        """Copy from the cache to the origin; raises DeviceError."""
         content = self.read(Device.CACHE, cache_sector, n_sectors)
         self.write(Device.ORIGIN, origin_sector, content)
 
     def write_origin(self, config: Config, effect: WriteOrigin) -> None:
-        """Write blocks of persistent memory to the origin; raises OutOfRangeError."""
+        """Write blocks of persistent memory to the origin; raises DeviceError."""
         n_blocks = effect.n_sectors // config.block_sectors
         blocks = effect.job.blocks[:n_blocks]
         content = [
@@ -120,7 +155,21 @@ class Devices:
         self.write(device, sector, bytes(bytes_of(n_sectors)))
 
     def write_metadata(self, start_sector: Sector, effect: WriteMetadata) -> None:
-        """Write a part of the metadata area, encoding only what has changed."""
+        """Write a part of the metadata area, encoding only what has changed.
+
+        Sectors that fail keep what they hold.
+        """
+        if self.faults and (fault := self.faults.get(Device.CACHE)):
+            hit = fault.hit(start_sector + effect.first_sector, effect.n_sectors, writes=True)
+            if hit:
+                held = self.cache.read(bytes_of(hit.start), bytes_of(len(hit)))
+                self._write_metadata(start_sector, effect)
+                self.cache = self.cache.write(bytes_of(hit.start), held)
+                self.forget_metadata()
+                return
+        self._write_metadata(start_sector, effect)
+
+    def _write_metadata(self, start_sector: Sector, effect: WriteMetadata) -> None:
         base = bytes_of(start_sector)
         first = bytes_of(effect.first_sector)
         last = first + bytes_of(effect.n_sectors)
@@ -164,15 +213,22 @@ class Devices:
         if effect.original_sector is not None:
             self.cache = self.cache.write(entry, effect.original_sector.to_bytes(8, "little"))
 
-    def superblock(self, start_sector: int) -> Superblock | None:
-        """What lies where a superblock should be; None where the device ends before."""
+    def superblock(self, start_sector: int, n_sectors: int = 1) -> Superblock | None:
+        """What lies where a superblock should be; None where the device ends before.
+
+        Its whole block is read, of `n_sectors`: None where that fails, too.
+        """
+        if self.fails(Device.CACHE, start_sector, n_sectors, writes=False):
+            return None
         try:
             return decode_superblock(self.cache.read(bytes_of(start_sector), SUPERBLOCK_SIZE))
         except IndexError:
             return None
 
-    def metadata(self, config: Config) -> tuple[Superblock, tuple[MemoryEntry, ...]]:
-        """Superblock and entries as a resume reads them."""
+    def metadata(self, config: Config) -> tuple[Superblock, tuple[MemoryEntry, ...]] | None:
+        """Superblock and entries as a resume reads them; None where they cannot be read."""
+        if self.fails(Device.CACHE, config.start_sector, config.metadata_sectors, writes=False):
+            return None
         size = SUPERBLOCK_SIZE + config.n_blocks * ENTRY_SIZE
         content = self.cache.read(bytes_of(config.start_sector), size)
         return decode_superblock(content), tuple(decode_entries(content[SUPERBLOCK_SIZE:]))

@@ -131,6 +131,12 @@ def _show_path(path: Path, profile: Profile, crashes: bool) -> Shown | None:
     return None if wrong is None else Shown(wrong.what)
 
 
+def quiet_table(*options: str, block_size: int = 512) -> str:
+    """A table line with these options and those that keep timers away."""
+    words = [*options, *["pause_writeback", "0", "autocommit_time", "3600000"]]
+    return f"s ORIGIN CACHE {block_size} {len(words)} {' '.join(words)}"
+
+
 def table_for(trace: Trace, profile: Profile) -> str:
     """A trace's table line, without the option that a profile does not have, nor need."""
     if profile.has_pause:

@@ -9,19 +9,13 @@ that is missing.
 
 from typing import Final
 
-from writecache_models.finding import Finding, Path, Symptom, Trace
+from writecache_models.finding import Finding, Path, Symptom, Trace, quiet_table
 from writecache_models.findings_walked import WALKED
 from writecache_models.images import image_of
 from writecache_models.walking import events_of
 from writecache_spec.layout import MAGIC, VERSION, Superblock
 from writecache_spec.repairs import Repair
 from writecache_spec.units import U64
-
-
-def _table(*options: str, block_size: int = 512) -> str:
-    words = [*options, *["pause_writeback", "0", "autocommit_time", "3600000"]]
-    return f"s ORIGIN CACHE {block_size} {len(words)} {' '.join(words)}"
-
 
 _LAZY: Final = ("high_watermark", "100", "low_watermark", "100")
 """Writeback begins when no block is free."""
@@ -36,7 +30,7 @@ _TRACED: Final = (
         "the format's first write carries the version already, and a version without a magic is "
         "refused instead of formatted",
         Repair.FORMAT_VERSION,
-        Trace(_table(block_size=1024), 6, 4, (["open"],), crash=True),
+        Trace(quiet_table(block_size=1024), 6, 4, (["open"],), crash=True),
     ),
     Finding(
         "fua-not-committed",
@@ -44,7 +38,7 @@ _TRACED: Final = (
         Symptom.LOSS,
         "FUA makes the data durable, and not the entry that says whose it is",
         Repair.FUA_COMMITS,
-        Trace(_table(), 8, 8, (["open"], ["write_fua", 0, 1, 1]), crash=True),
+        Trace(quiet_table(), 8, 8, (["open"], ["write_fua", 0, 1, 1]), crash=True),
         kernels="5.10 to 7.2, but for 6.12.117 and later of 6.12",
         not_live="a client cannot send a FUA write alone: RWF_DSYNC is followed by a flush",
     ),
@@ -56,7 +50,7 @@ _TRACED: Final = (
         "one only afterwards",
         Repair.ONE_ENTRY_A_COMMIT,
         Trace(
-            _table(*_LAZY),
+            quiet_table(*_LAZY),
             8,
             8,
             (["open"], ["write", 1, 1, 1], ["write", 0, 2, 2], ["flush"]),
@@ -71,7 +65,7 @@ _TRACED: Final = (
         "whether that is the newest of its sector",
         Repair.OVERWRITE_NEWEST,
         Trace(
-            _table(*_LAZY),
+            quiet_table(*_LAZY),
             5,
             2,
             (
@@ -97,7 +91,7 @@ _TRACED: Final = (
         "its own neighbour",
         Repair.RUN_OVER_DUPLICATES,
         Trace(
-            _table(*_LAZY),
+            quiet_table(*_LAZY),
             8,
             7,
             (
@@ -117,7 +111,7 @@ _TRACED: Final = (
         Symptom.PANIC,
         "a pass of writeback chooses its block before it commits, and does not look again",
         Repair.PASS_LOOKS_AGAIN,
-        Trace(_table(*_LAZY), 4, 7, (["open"], ["write", 6, 1, 1], ["write", 5, 2, 2])),
+        Trace(quiet_table(*_LAZY), 4, 7, (["open"], ["write", 6, 1, 1], ["write", 5, 2, 2])),
     ),
     Finding(
         "flush-message-hangs",
@@ -135,7 +129,7 @@ _TRACED: Final = (
             ),
         ),
         live=Trace(
-            _table(block_size=4096),
+            quiet_table(block_size=4096),
             64,
             256,
             (["open"], ["message", "flush"]),

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from writecache_models.finding import Finding, Path, Symptom, Trace
+from writecache_models.finding import Finding, Path, Symptom, Trace, quiet_table
 from writecache_models.walking import events_of
 from writecache_spec.repairs import Repair
 
-_NEEDS_ERRORS: Final = "needs an I/O that fails, at a moment that the harness cannot choose yet"
+_NEEDS_ERRORS: Final = "needs an I/O that fails, and then a crash that loses what was not flushed"
 _NEEDS_TWO: Final = "needs two requests side by side: the harness has one client"
 _NEEDS_LOG: Final = "a crash that loses what a disk was not told to flush needs dm-log-writes"
 
@@ -44,7 +44,21 @@ WALKED: Final = (
                 "open; begin write 1 1; map 0; io 0 False; begin write 0 2; map 1; io 0 True"
             ),
         ),
-        not_live=_NEEDS_ERRORS,
+        # A cache of one block, which had been another sector's.
+        live=Trace(
+            quiet_table(block_size=4096),
+            16,
+            64,
+            (
+                ["open"],
+                ["write", 8, 8, 1],
+                ["message", "flush"],
+                ["fail", "cache", "flakey", 8, 8],
+                ["write", 0, 8, 2],
+                ["heal", "cache"],
+                ["read", 0, 8],
+            ),
+        ),
     ),
     Finding(
         "commit-after-failed-flush",
@@ -79,7 +93,23 @@ WALKED: Final = (
                 "flush thread 2; begin suspend; work None; go on; begin resume"
             ),
         ),
-        not_live=_NEEDS_ERRORS,
+        # The metadata cannot be written for a while.
+        live=Trace(
+            quiet_table(block_size=4096),
+            64,
+            64,
+            (
+                ["open"],
+                ["write", 0, 8, 1],
+                ["fail", "cache", "error", 0, 8],
+                ["flush"],
+                ["heal", "cache"],
+                ["read", 0, 8],
+                ["suspend"],
+                ["resume"],
+                ["read", 0, 8],
+            ),
+        ),
     ),
     Finding(
         "reload-trusts-unflushed-metadata",

@@ -18,7 +18,7 @@ from functools import lru_cache
 from writecache_models.actions import ENDS_COPIES, Action, ChoiceError, HangError, Kind, PanicError
 from writecache_models.copies import Homing, entangled, sweeps
 from writecache_models.core import Core
-from writecache_models.devices import Devices, OutOfRangeError
+from writecache_models.devices import DeviceError, Devices
 from writecache_spec.effects import Copy, NotEnabled, Timer, Work
 from writecache_spec.events import (
     AutocommitTimer,
@@ -34,7 +34,6 @@ from writecache_spec.events import (
 )
 from writecache_spec.profile import Profile
 from writecache_spec.state import Waiter
-from writecache_spec.step import step
 from writecache_spec.units import Jiffies
 
 
@@ -91,6 +90,9 @@ class Kernel(Core):
         wc = self._live()
         copies = self._copies.in_order()
         if not (wc.freelist or wc.endio_list):
+            return list(range(len(copies)))
+        if self.devices.faults and not wc.error:
+            # Their commit may fail: then what has ended before is free, and nothing else.
             return list(range(len(copies)))
         if not self._copies.fits(copies[0]):
             # It fails, and nothing that ends after it is freed: any may end before.
@@ -157,7 +159,7 @@ class Kernel(Core):
             return True
         flushes = self._queue[0] is Work.FLUSH
         event: Event = FlushWork() if flushes else WritebackWork(self.now)
-        after = step(self._live(), event)
+        after = self._outcome(event)
         if after.effects and isinstance(after.effects[0], NotEnabled):
             return False
         del self._queue[0]
@@ -166,7 +168,16 @@ class Kernel(Core):
         return True
 
     def _end_io(self) -> None:
+        """The endio thread runs; where its flush fails, whoever waits for writeback is woken first.
+
+        A choice: woken before anything is freed it may look, and go to sleep again.
+        """
+        asleep = Waiter.WRITEBACK in self._live().sleeping
         self._step(EndioTake())
+        if asleep and Waiter.WRITEBACK not in self._live().sleeping:
+            chosen = self.choose([Action(Kind.ENDIO), Action(Kind.WORK)])
+            if chosen.kind is Kind.WORK:
+                self._run_work()
         while self._live().endio_taken:
             self._step(EndioThread())
 
@@ -178,7 +189,7 @@ class Kernel(Core):
                 self.devices.copy(copy.cache_sector, copy.origin_sector, copy.n_sectors)
             else:
                 self.devices.write_origin(self._live().config, copy)
-        except OutOfRangeError:
+        except DeviceError:
             failed = True
         self._step(CopyEnd(copy.job, failed))
 

@@ -6,12 +6,13 @@ time, then everything that is left to do, until it is settled.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from writecache_models.actions import Outcome, PanicError
 from writecache_models.devices import Devices, named_start_sectors
 from writecache_models.requests import Requests
 from writecache_spec.arguments import BlockDevice, Refusal
-from writecache_spec.construct import construct, start_sector_of
+from writecache_spec.construct import construct, first_block_of
 from writecache_spec.effects import (
     AwaitWorkQueue,
     Broken,
@@ -56,12 +57,18 @@ class Machine(Requests):
             ),
             "ORIGIN": BlockDevice(ByteCount(len(self.devices.origin))),
         }
-        start_sector = start_sector_of(self.profile, line, underlying)
+        first_block = first_block_of(self.profile, line, underlying)
+        start_sector = None
         superblock = None
         self.start_sectors |= named_start_sectors(line)
-        if start_sector is not None:
-            superblock = self.devices.superblock(start_sector)
-        construction = construct(self.profile, line, underlying, superblock)
+        if first_block is not None:
+            start_sector = Sector(first_block.start)
+            superblock = self.devices.superblock(start_sector, len(first_block))
+        construct_it = partial(construct, self.profile, line, underlying, superblock)
+        construction = construct_it()
+        if self.devices.faults and start_sector is not None:
+            # Its I/Os are the same whether they fail or not.
+            construction = construct_it(self._failing(construction.effects, start_sector))
         self._play_construction(construction.effects, start_sector)
         if isinstance(construction.result, Broken):
             raise PanicError(construction.result.reason)

@@ -5,8 +5,10 @@ from typing import Any, Final
 from writecache_models.actions import Outcome
 from writecache_models.content import Content
 from writecache_models.devices import Devices, content_digest
+from writecache_models.faults import fault_of
 from writecache_models.machine import Machine
 from writecache_models.trace import BEGIN, Observation, Op, Trace
+from writecache_spec.events import Device
 from writecache_spec.numbers import split_words
 from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE
@@ -53,6 +55,10 @@ def _perform(machine: Machine, op: Op, table: str) -> Outcome:
         if named in _SWAPPED:
             raise UnusableStepError("open: a trace's devices have places: s ORIGIN CACHE")
         return machine.open(line)
+    if name in ("fail", "heal"):
+        device, *fault = arguments
+        machine.fail(Device(device), fault_of(*fault) if fault else None)
+        return Outcome()
     if machine.wc is None:
         raise UnusableStepError(f"{name}: there is no device")
     if name == "message":

@@ -11,13 +11,11 @@ some or all of it may have run: such a gap is a choice.
 from typing import NamedTuple
 
 from writecache_models.actions import Action, HangError, Kind, Outcome
-from writecache_models.devices import Devices, pattern
-from writecache_models.kernel import Kernel
-from writecache_spec.effects import Remap
-from writecache_spec.events import Bio, Device, EndIo, Map, Op
+from writecache_models.devices import Devices, FaultError, pattern
+from writecache_models.pieces import Pieces
+from writecache_spec.events import Bio, Map, Op
 from writecache_spec.profile import Profile
 from writecache_spec.remainder import remainder
-from writecache_spec.state import blocks_at, flush_numbers
 from writecache_spec.units import Sector, bytes_of, sectors_of
 
 BIO_SECTORS = 2048
@@ -40,9 +38,11 @@ class _Write(NamedTuple):
     tag: int
     """Of the vectors' pattern."""
     dsync: bool
+    failed: bool = False
+    """Whether a device has failed a piece of it."""
 
 
-class Requests(Kernel):
+class Requests(Pieces):
     """A kernel that does one request at a time."""
 
     def __init__(self, profile: Profile, devices: Devices) -> None:
@@ -53,7 +53,6 @@ class Requests(Kernel):
         """How the last write has ended."""
         self.waiting_at_gap = False
         """Whether a search has still to say how the request goes on."""
-        self._tag = 0
         self._pattern_tag = 0
         """Of the vectors' pattern, in the write that is being mapped."""
 
@@ -110,6 +109,12 @@ class Requests(Kernel):
         first = [Action(Kind.SETTLE)] if self.request.bio.op is Op.FLUSH else []
         return [*first, Action(Kind.GO_ON), *self.actions()]
 
+    @property
+    def flushes_next(self) -> bool:
+        """Whether what is left of the write is the flush behind it, and nothing comes before it."""
+        flush = self.request is not None and self.request.bio.op is Op.FLUSH
+        return flush and not self.waiting_at_gap
+
     def proceed(self) -> None:
         """Map the next piece of the request that was begun."""
         request = self.request
@@ -127,30 +132,39 @@ class Requests(Kernel):
             assert self._rest is not None
             self.request = request._replace(bio=self._rest)
             return
-        rest = self._submit_piece(bio)
+        rest, failed = self._submit_piece(bio)
         self.write_errno = self._completed.pop(bio.tag, None)
         if self.write_errno:
             return
+        if failed:
+            # The other pieces are written all the same.
+            request = request._replace(failed=True)
         if rest is None and request.bio_end < request.end:
             count = Sector(min(BIO_SECTORS, request.end - request.bio_end))
             rest = bio._replace(sector=request.bio_end, n_sectors=count)
             request = request._replace(bio_end=Sector(rest.sector + count))
         if rest is not None:
             self.request = request._replace(bio=rest)
+        elif request.failed:
+            self.write_errno = "EIO"
         elif request.dsync:
             self.request = request._replace(bio=Bio(Op.FLUSH))
 
-    def _submit_piece(self, bio: Bio) -> Bio | None:
-        """Do what a write that was mapped asks; returns what is left of it."""
+    def _submit_piece(self, bio: Bio) -> tuple[Bio | None, bool]:
+        """Do what a write that was mapped asks; what is left of it, and whether that failed."""
         if not self._remapped:
             # Reported: with an error, or by persistent memory, which has taken it whole.
-            return None
+            return None, False
         remap = self._remapped.pop()
         content = self._data(remap.bio._replace(n_sectors=remap.n_sectors))
-        self.devices.write(remap.device, remap.sector, content, remap.bio.fua)
-        self._end(remap)
+        failed = False
+        try:
+            self.devices.write(remap.device, remap.sector, content, remap.bio.fua)
+        except FaultError:
+            failed = True
+        self._end(remap, failed)
         self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
-        return remainder(self.profile, bio, remap.bio, remap.n_sectors)
+        return remainder(self.profile, bio, remap.bio, remap.n_sectors), failed
 
     def _data(self, bio: Bio) -> bytes:
         return pattern(bio.sector, bio.n_sectors, self._pattern_tag)
@@ -160,42 +174,23 @@ class Requests(Kernel):
         if (refusal := self._refuse_misaligned(sector, n_sectors)).errno:
             return refusal
         buffer = bytearray(bytes_of(n_sectors))
+        failed = None
         for first in range(sector, sector + n_sectors, BIO_SECTORS):
             count = Sector(min(BIO_SECTORS, sector + n_sectors - first))
             bio: Bio | None = Bio(Op.READ, Sector(first), count, tag=self._new_tag())
             while bio is not None:
                 place = bytes_of(bio.sector - sector)
                 content, bio, errno = self._read_piece(bio)
-                if errno:
-                    return Outcome(errno)
+                failed = failed or errno
                 buffer[place : place + len(content)] = content
         self.settle()
-        return Outcome(data=bytes(buffer))
-
-    def _read_piece(self, bio: Bio) -> tuple[bytes, Bio | None, str | None]:
-        """Map a read once; what it yields, what is left of it, and its error."""
-        self._map(bio)
-        rest = None
-        if self._remapped:
-            remap = self._remapped.pop()
-            self._loaded.append(self.devices.read(remap.device, remap.sector, remap.n_sectors))
-            self._end(remap)
-            rest = remainder(self.profile, bio, remap.bio, remap.n_sectors)
-        content = b"".join(self._loaded)
-        self._loaded.clear()
-        return content, rest, self._completed.pop(bio.tag, None)
+        return Outcome(failed) if failed else Outcome(data=bytes(buffer))
 
     def flush(self) -> Outcome:
         """One fsync."""
         errno = self._flush()
         self.settle()
         return Outcome(errno)
-
-    def _flush(self) -> str | None:
-        """Send a flush as often as the target asks; the first error is the result."""
-        numbers = flush_numbers(self._live().config)
-        flushes = [Bio(Op.FLUSH, flush_number=number, tag=self._new_tag()) for number in numbers]
-        return next(filter(None, list(map(self._submit_whole, flushes))), None)
 
     def discard(self, sector: int, n_sectors: int) -> Outcome:
         """One BLKDISCARD."""
@@ -206,40 +201,3 @@ class Requests(Kernel):
         errno = self._submit_whole(bio)
         self.settle()
         return Outcome(errno)
-
-    def _submit_whole(self, bio: Bio) -> str | None:
-        """Send a flush or a discard, which are never split, and wait for its end."""
-        self._map(bio)
-        self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
-        while self._remapped:
-            remap = self._remapped.pop()
-            if bio.op is Op.DISCARD:
-                self.devices.discard(remap.device, remap.sector, remap.n_sectors)
-            else:
-                self.devices.flush(remap.device)
-            self._end(remap)
-        return self._completed.pop(bio.tag, None)
-
-    def _map(self, bio: Bio) -> None:
-        """Map a piece; where it sleeps for a free block, let the machine run and try again."""
-        self._step(Map(bio, self.now))
-        while bio.tag in self._live().sleeping:
-            self._wait_while(lambda: bio.tag in self._live().sleeping)
-            self._step(Map(bio, self.now))
-
-    def _end(self, remap: Remap) -> None:
-        """Tell the target that a device has done what a piece asked of it."""
-        blocks = range(0)
-        if remap.device is Device.CACHE:
-            blocks = blocks_at(self._live().config, remap.sector, remap.n_sectors)
-        self._step(EndIo(remap.bio, remap.private, now=self.now, blocks=blocks))
-
-    def _refuse_misaligned(self, sector: int, n_sectors: int) -> Outcome:
-        """The target's blocks are the device's logical blocks."""
-        block_sectors = self._live().config.block_sectors
-        misaligned = sector % block_sectors or n_sectors % block_sectors
-        return Outcome("EINVAL" if misaligned else None)
-
-    def _new_tag(self) -> int:
-        self._tag += 1
-        return self._tag

@@ -22,6 +22,8 @@ Played = tuple[tuple[int, ...], Machine, Observation]
 
 AIMED_AT: Final = (Kind.SOME_COPIES, Kind.SWEEP)
 """There are so many of these that of a write only some are looked at, or none."""
+FLUSH_EFFORT: Final = 32
+"""Ways in which the flush behind a write may go, of each way in which the write does."""
 AIM_FIRST_AT: Final = (0.5, 0.25)
 """Of all numbers of copies that may end, as a share: what is tried first, and then."""
 
@@ -56,7 +58,7 @@ class Recorded(NamedTuple):
         """Ways to do it, nearly canonical ones first, up to the bound."""
         if self.op[0].startswith("write"):
             return self._write_schedules(machine, effort)
-        return self._settlings(machine, effort)
+        return self._settlings(machine, effort, self.perform)
 
     def _observed(self, machine: Machine, do: Callable[[], Outcome]) -> Observation:
         """Do something and observe what came of it, a death included."""
@@ -73,8 +75,15 @@ class Recorded(NamedTuple):
         """What a write shows that has come to its end."""
         return self._observed(machine, lambda: Outcome(machine.write_errno))
 
-    def _settlings(self, machine: Machine, effort: int) -> Iterator[Played]:
-        """Ways to do an operation that is no write, by the choices met while it settles."""
+    def _flush_end(self, machine: Machine, choices: tuple[int, ...]) -> Observation:
+        """Do the flush that ends a write, with these choices."""
+        machine.choices, machine.alternatives = choices, []
+        return self._observed(machine, machine.end_write)
+
+    def _settlings(
+        self, machine: Machine, effort: int, do: Callable[[Machine, tuple[int, ...]], Observation]
+    ) -> Iterator[Played]:
+        """Ways to do what is no write, by the choices met while it settles."""
         agenda: list[tuple[int, int, tuple[int, ...]]] = [(0, 0, ())]
         made = tried = 0
         visited: set[int] = set()
@@ -84,7 +93,7 @@ class Recorded(NamedTuple):
             fork = machine.fork()
             states: list[int] = []
             fork.states = states
-            expected = self.perform(fork, choices)
+            expected = do(fork, choices)
             yield choices, fork, expected
             wanted = _more_free(expected, self.seen)
             for position in range(len(choices), len(fork.alternatives)):
@@ -110,6 +119,10 @@ class Recorded(NamedTuple):
         number = 0
         while agenda:
             node = heappop(agenda)
+            if node.machine.flushes_next:
+                flushes = self._settlings(node.machine, FLUSH_EFFORT, self._flush_end)
+                yield from (((*node.path, *path), after, end) for path, after, end in flushes)
+                continue
             death = _proceed(node.machine)
             options = [] if death else node.machine.options()
             if death or not options:

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from writecache_models.faults import FaultKind
+from writecache_spec.events import Device
+
 FORMAT: Final = 1
 Op = list[Any]
 """An operation: its name and its arguments, as in the file."""
@@ -27,8 +30,16 @@ OPERATIONS: Final[Mapping[str, tuple[type, ...]]] = {
     "suspend": (),
     "resume": (),
     "sleep": (int,),
+    "fail": (str, str, int, int),
+    "heal": (str,),
 }
-"""Operations by name, with the types of their arguments."""
+"""Operations by name, with the types of their arguments.
+
+`fail DEVICE KIND SECTOR COUNT`: from now on, until `heal DEVICE` or another `fail`, these sectors
+fail as the device-mapper target KIND makes them (`faults`); the device is `cache` or `origin`.
+"""
+FAULT_WORDS: Final = tuple([one.value for one in kinds] for kinds in (Device, FaultKind))
+"""Devices that can fail, and how."""
 BEGIN: Final = "begin"
 """Before an operation: what it sets in motion is not waited for.
 
@@ -157,6 +168,12 @@ def op_problem(op: object) -> str | None:
         fine = bool(arguments) and all(isinstance(word, str) for word in arguments)
         return None if fine else "message takes words"
     types = OPERATIONS[name]
+    if name in ("fail", "heal"):
+        words, arguments = arguments[:2], arguments[2:]
+        types = types[2:]
+        known = zip(words, FAULT_WORDS, strict=False)
+        if len(words) != (2 if types else 1) or not all(word in names for word, names in known):
+            return f"{name}: a device (cache, origin), and how it fails (error, flakey)"
     if len(arguments) != len(types) or any(type(value) is not int for value in arguments):
         return f"{name} takes {len(types)} whole numbers"
     if any(value < 0 for value in arguments) or (len(arguments) > 1 and not arguments[1]):

@@ -18,7 +18,9 @@ NO_KERNEL: Final = {
 OF_REPAIRS: Final = ("mends(", "must_stop(", "wc.unwritten", "ALL_REPAIRS")
 """A line with one of these is where a repair leaves what the kernel does."""
 
-_IO_ERROR: Final = "an I/O error: recorders inject none"
+_IO_ERROR: Final = (
+    "an I/O error under persistent memory: the emulated machine has no target for that"
+)
 _MEMORY_ERROR: Final = "a hardware memory error: recorders inject none"
 _EXHAUSTIVE: Final = "there is no other case"
 _MISUSE: Final = "misuse of the function, which no kernel commits"
@@ -92,11 +94,8 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         _by_itself('return ".".join(map(str, self.target_version))'): "for people",
     },
     "resume": {
-        'if event.metadata is None: -> complaint = "unable to read metadata"': _IO_ERROR,
         "if wc.config.pmem_mode: -> "
         'complaint = "hardware memory error when reading superblock"': _MEMORY_ERROR,
-        "if wc.config.pmem_mode: -> "
-        "return report_error(wc, transcript, complaint), (free,) * wc.config.n_blocks": _IO_ERROR,
         "if entry is None: -> "
         'complaint = "hardware memory error when reading metadata entry"': _MEMORY_ERROR,
     },
@@ -105,7 +104,6 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         "case Phase.NO_PROGRESS | Phase.DRAIN: -> exit": _EXHAUSTIVE,
     },
     "transcript": {
-        "if number not in self._failed: -> self.has_failed = True": _IO_ERROR,
         "if wc.reads_in_progress: -> "
         'raise Abort(NotEnabled("reads of the cache device are in flight"))': (
             "one client: what waits for its request to end finds that it has"

@@ -54,7 +54,8 @@ def encode_entries(entries: Iterable[MemoryEntry]) -> bytes:
     >>> encode_entries([MemoryEntry(Sector(1), SequenceCount(2))]).hex()
     '01000000000000000200000000000000'
     """
-    return b"".join([_ENTRY.pack(sector, seq_count) for sector, seq_count in entries])
+    words = [word for entry in entries for word in entry]
+    return struct.pack(f"<{len(words)}Q", *words)
 
 
 def decode_entries(data: bytes) -> list[MemoryEntry]:

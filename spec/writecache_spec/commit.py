@@ -16,7 +16,9 @@ A crash before 3 is complete recovers the state before, a crash after it the sta
 and a newer entry of one sector may both be found, and recovery takes the greater count.
 
 Describes `writecache_flush`, `writecache_commit_flushed`, `ssd_commit_flushed` and
-`ssd_commit_superblock`.
+`ssd_commit_superblock`; `writecache_flush_entry`, `writecache_flush_region` and
+`writecache_flush_all_metadata`, which mark regions; and `writecache_notify_io`: a commit waits for
+its I/O.
 """
 
 from writecache_spec.effects import (

@@ -87,7 +87,7 @@ def construct(
     """Construct a cache from a table line.
 
     `devices` are the block devices that exist, by name; `superblock` is what the cache device holds
-    at the line's `start_sector` (`start_sector_of` tells), None where it cannot be read.
+    at the line's `start_sector` (`first_block_of` tells), None where it cannot be read.
     """
     arguments = parse_arguments(split_words(line), devices, profile)
     if isinstance(arguments, Refusal):
@@ -120,12 +120,16 @@ def construct(
     return Construction(wc, tuple(transcript.effects))
 
 
-def start_sector_of(
-    profile: Profile, line: str, devices: Mapping[str, BlockDevice]
-) -> Sector | None:
-    """Where a table line says that the metadata begins; None where the line is refused."""
+def first_block_of(profile: Profile, line: str, devices: Mapping[str, BlockDevice]) -> range | None:
+    """The sectors of the cache device that the constructor reads; None where the line is refused.
+
+    The first block of the metadata, with the superblock at its beginning.
+    """
     arguments = parse_arguments(split_words(line), devices, profile)
-    return None if isinstance(arguments, Refusal) else arguments.start_sector or Sector(0)
+    if isinstance(arguments, Refusal):
+        return None
+    first = arguments.start_sector or Sector(0)
+    return range(first, first + sectors_of(arguments.block_size))
 
 
 def _check_ssd(arguments: Arguments, device_size: ByteCount) -> Refusal | Broken | None:

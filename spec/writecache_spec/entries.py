@@ -10,7 +10,8 @@ committed.  In persistent-memory mode both store the entry at once.  Either way 
 keeps a new entry invisible to recovery until it is committed.
 
 Describes `writecache_find_entry`, `writecache_insert_entry`, `writecache_pop_from_freelist`,
-`writecache_free_entry` and `writecache_verify_watermark`.
+`writecache_free_entry`, `writecache_add_to_freelist`, `writecache_unlink`, `clear_seq_count`,
+`write_original_sector_seq_count` and `writecache_verify_watermark`.
 """
 
 from collections.abc import Iterator

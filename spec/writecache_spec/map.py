@@ -12,7 +12,8 @@ comes back as a request of its own.  So every piece is either wholly in the cach
 In persistent-memory mode nothing is offloaded: a flush commits, and a discard frees, before `map`
 returns; reads and writes are copied there and then (`map_pmem`).
 
-Describes `writecache_map`, `writecache_map_read`, `_flush`, `_discard` and `writecache_end_io`.
+Describes `writecache_map`, `writecache_map_read`, `writecache_map_flush`,
+`writecache_map_discard`, `writecache_offload_bio` and `writecache_end_io`.
 """
 
 from writecache_spec.commit import flush

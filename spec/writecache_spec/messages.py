@@ -5,7 +5,9 @@
 * `cleaner`: from now on cache nothing new, keep writing back until the cache is empty;
 * `clear_stats` (since 1.6.0): set the counters of the status line to 0.
 
-Each takes no further word.  Describes `writecache_message` and its `process_*_mesg`.
+Each takes no further word.  Describes `writecache_message`, `process_flush_mesg`,
+`process_flush_on_suspend_mesg`, `process_cleaner_mesg`, `process_clear_stats_mesg` and
+`activate_cleaner`.
 """
 
 from writecache_spec.arguments import same_word

@@ -17,7 +17,7 @@ and so do all behind it.
 If the metadata cannot be read the error is set and the cache is empty: reads then go to the origin.
 On a kernel that handles hardware errors the same happens on any resume with the error set.
 
-Describes `writecache_resume`.
+Describes `writecache_resume`, `writecache_read_metadata` and what `writecache_alloc_entries` sets.
 """
 
 from typing import NamedTuple

@@ -8,7 +8,7 @@ A cache consists of
   * counters, the work that is under way, and who sleeps waiting for it.
 
 Volatile state ends with a crash; `resume` rebuilds it from the metadata on the device.
-Describes `struct dm_writecache` and `struct wc_entry`.
+Describes `struct dm_writecache`, `struct wc_entry` and `cache_sector`.
 """
 
 from enum import Enum

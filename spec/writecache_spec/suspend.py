@@ -4,7 +4,8 @@ After `flush_on_suspend` (which the message `cleaner` implies) everything is wri
 way.  Everything committed is durable on the cache device either way; nothing must touch the lists
 until the next resume rebuilds them.
 
-Describes `writecache_suspend`, called by device-mapper when no request is left (`postsuspend`).
+Describes `writecache_suspend`, which device-mapper calls when no request is left (`postsuspend`),
+and `writecache_poison_lists`.
 """
 
 from writecache_spec.commit import flush

@@ -1,6 +1,7 @@
 """Timers: time alone only ever asks for work; it does none itself.
 
-Describes `writecache_autocommit_timer` and `writecache_max_age_timer`.
+Describes `writecache_autocommit_timer`, `writecache_max_age_timer` and
+`writecache_schedule_autocommit`.
 """
 
 from writecache_spec.effects import QueueWork, StartTimer, Timer, Work

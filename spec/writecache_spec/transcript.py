@@ -8,7 +8,8 @@ Where the kernel waits for requests in flight *while it holds the lock*, the eve
 before they have completed: `wait_for_reads` and `wait_for_writes` end the transition as not
 enabled.
 
-Describes `writecache_error`, `writecache_wait_for_ios` and the calls of `dm_io`.
+Describes `writecache_error`, `writecache_has_error`, `writecache_wait_for_ios` and the calls of
+`dm_io`.
 """
 
 from writecache_spec.effects import (

@@ -12,7 +12,8 @@ The function then ends, unless everything is to be written back: then it waits u
 under writeback.  Such a wait ends only when an entry is freed or an error is met.
 
 Describes `__writecache_writeback_ssd`, `__writecache_writeback_pmem`, `wc_add_block`,
-`__writeback_throttle`, the end of `writecache_writeback`, and `writecache_copy_endio`.
+`__writeback_throttle`, the end of `writecache_writeback`, `writecache_wait_on_freelist`,
+`writecache_wait_for_writeback`, and `writecache_copy_endio`.
 """
 
 from writecache_spec.effects import Copy, Sleep, WriteOrigin

@@ -276,8 +276,13 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
 
 def test_good_operations_have_no_problem() -> None:
     numbers = {0: [], 1: [5], 2: [0, 1], 3: [0, 1, 0]}
+    others: dict[str, list[Any]] = {
+        "message": ["flush"],
+        "fail": ["cache", "flakey", 0, 1],
+        "heal": ["origin"],
+    }
     for name, types in OPERATIONS.items():
-        words: list[Any] = ["flush"] if name == "message" else numbers[len(types)]
+        words = others.get(name) or numbers[len(types)]
         assert op_problem([name, *words]) is None
     assert op_problem(["open", "table"]) is None
 

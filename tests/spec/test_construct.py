@@ -18,7 +18,7 @@ from writecache_spec.construct import (
     Construction,
     construct,
     default_writeback_jobs,
-    start_sector_of,
+    first_block_of,
 )
 from writecache_spec.effects import FlushDevice, Log, WriteMetadata
 from writecache_spec.events import Device, Resume
@@ -122,14 +122,14 @@ def test_a_device_of_an_impossible_size_is_refused(size: int, errno: str) -> Non
 def test_a_refused_line_constructs_nothing() -> None:
     made = construct(V6, "s ORIGIN", devices(8), Superblock())
     assert made == Construction(Refusal("EINVAL", "Bad arguments"))
-    assert start_sector_of(V6, "s ORIGIN", devices(8)) is None
+    assert first_block_of(V6, "s ORIGIN", devices(8)) is None
 
 
 def test_metadata_begins_where_the_line_says() -> None:
     line = table_line("start_sector 24")
     known = devices(8, start_sector=24)
-    assert start_sector_of(V6, line, known) == 24
-    assert start_sector_of(V6, table_line(), known) == 0
+    assert first_block_of(V6, line, known) == range(24, 25)
+    assert first_block_of(V6, table_line(), known) == range(1)
     wc = state_of(construct(V6, line, known, Superblock()))
     assert (wc.config.start_sector, wc.config.metadata_sectors, wc.config.n_blocks) == (24, 1, 8)
     assert [cache_sector(wc.config, index) for index in (0, 7)] == [25, 32]

@@ -24,6 +24,7 @@ from writecache_impl.cli.explore import explore
 from writecache_impl.cli.findings import findings
 from writecache_impl.cli.fuzz import fuzz
 from writecache_impl.cli.kernel import kernel
+from writecache_impl.cli.prove import prove
 from writecache_impl.cli.vectors import vectors
 from writecache_impl.linux import UNUSABLE, KernelUnavailable, one_line
 from writecache_models.vectors import VectorError
@@ -39,7 +40,7 @@ def writecache() -> None:
     """
 
 
-for command in (conform, vectors, kernel, explore, fuzz, findings):
+for command in (conform, vectors, kernel, explore, fuzz, findings, prove):
     writecache.add_command(command)
 
 

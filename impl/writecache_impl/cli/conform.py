@@ -43,6 +43,11 @@ def _known(
 @click.option("--steps", type=click.IntRange(1), help="Stop at so many steps, before the time.")
 @seed_option("Decides the traces; by default a new one, which is printed.", None)
 @click.option(
+    "--errors",
+    is_flag=True,
+    help="Only traces on devices of which sectors fail; no shipped vectors.",
+)
+@click.option(
     "--profile", type=click.Choice(sorted(PROFILES)), help="Judge as this kernel, not by version."
 )
 @click.option(
@@ -66,6 +71,7 @@ def conform(
     seconds: float,
     steps: int | None,
     seed: str | None,
+    errors: bool,
     profile: str | None,
     output: Path,
     bisect: bool,
@@ -82,7 +88,8 @@ def conform(
     `panics`, `hangs`, `divergences`, `problem`, `seconds`; `not_judged`, reasons by kernel;
     `diverged`, as the traces of `vectors check`; `kept`, the files written.
 
-    Example: writecache conform --target kernel:sid --seed 1234 --seconds 60
+    Examples: writecache conform --target kernel:sid --seed 1234 --seconds 60, or
+    writecache conform --errors --target kernel:sid --seconds 60
     """
     kernels = _kernels(targets)
     check_modules(kernels, modules)
@@ -94,9 +101,11 @@ def conform(
         max_steps=steps,
         seed=seed or str(random.SystemRandom().randrange(10**9)),
         profile=profile_named(profile) if profile else None,
+        family="failing" if errors else None,
         output=output,
     )
-    return _judge(Job(settings), kernels, as_json, vectors=not bisect or REFERENCE in targets)
+    vectors = not (bisect or errors) or REFERENCE in targets
+    return _judge(Job(settings), kernels, as_json, vectors)
 
 
 def _kernels(targets: tuple[str, ...]) -> list[str]:

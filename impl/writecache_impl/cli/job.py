@@ -35,6 +35,8 @@ class Settings:
     max_steps: int | None
     seed: str
     profile: Profile | None
+    family: str | None
+    """Of workloads; None: all of them."""
     output: Path
     """The directory where the vector of a divergence goes."""
 
@@ -79,6 +81,7 @@ class Job:
                     seconds=settings.seconds,
                     max_steps=settings.max_steps,
                     seed=settings.seed,
+                    family=settings.family,
                     profile=settings.profile,
                     progress=bar.reach,
                 )

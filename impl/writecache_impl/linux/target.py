@@ -106,6 +106,12 @@ class LinuxTarget:
         self.machine()
         return str(self._hello["target"])
 
+    @property
+    def can_fail(self) -> bool:
+        """Whether the kernel has what makes sectors of a disk fail."""
+        self.machine()
+        return bool(self._hello["fails"])
+
     def header(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """Return a trace's header with who recorded it filled in."""
         return {
@@ -203,6 +209,8 @@ class Session:
         """
         for op in ops:
             check_op(op)
+            if op[0] == "fail" and not self.target.can_fail:
+                raise KernelUnavailable("this kernel has no target flakey (dm-flakey)")
         over = self.ended or not self.target.runs(self.machine)
         if over:
             raise RuntimeError("this trace has ended")

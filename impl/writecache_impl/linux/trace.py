@@ -24,6 +24,8 @@ NUMBERS = {
     "resume": 0,
     "sleep": 1,
 }
+DISKS = ("cache", "origin")
+FAULTS = ("error", "flakey")
 LONGEST_DELAY = 10_000
 
 
@@ -94,6 +96,15 @@ def check_op(op: Op) -> None:
     if kind in ("open", "message"):
         good = all(isinstance(word, str) and "\0" not in word for word in arguments)
         good = good and (len(arguments) < 2 if kind == "open" else len(arguments) > 0)
+    elif kind == "heal":
+        good = len(arguments) == 1 and arguments[0] in DISKS
+    elif kind == "fail":
+        good = (
+            len(arguments) == 4
+            and arguments[0] in DISKS
+            and arguments[1] in FAULTS
+            and all(isinstance(number, int) and number >= 0 for number in arguments[2:])
+        )
     elif kind in NUMBERS:
         good = len(arguments) == NUMBERS[kind] and all(
             isinstance(number, int) and number >= 0 for number in arguments

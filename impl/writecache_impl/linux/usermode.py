@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from .boot import Machine
 from .private import BARRIER_BYTES, BootOptions, Place
 
-MODULES = ("dm-mod", "dm-writecache", "dm-delay")
+MODULES = ("dm-mod", "dm-writecache", "dm-delay", "dm-flakey")
 
 
 class UserModeLinux(Machine):

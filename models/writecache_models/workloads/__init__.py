@@ -11,7 +11,7 @@ from typing import Final
 
 from writecache_models.images import DAMAGES, Geometry, crafted_cache
 from writecache_models.trace import Trace
-from writecache_models.workloads import aimed, damaged, requests, tables, timers
+from writecache_models.workloads import aimed, damaged, failing, requests, tables, timers
 from writecache_models.workloads.author import Author
 
 Story = Callable[[Author], str]
@@ -31,6 +31,7 @@ FAMILIES: Final[dict[str, tuple[Story, int]]] = {
     "metadata_only": (requests.metadata_only, 2),
     "sleeps": (timers.sleeps, 1),
     "pauses": (timers.pauses, 0),
+    "failing": (failing.failing, 0),
     **{story.__name__: (story, 0) for story in aimed.STORIES},
 }
 """Families of workloads, with how often each is drawn."""

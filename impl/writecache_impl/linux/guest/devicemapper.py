@@ -7,6 +7,7 @@ every kernel since 2.6 accepts), then the payload. The kernel writes its answer 
 import fcntl
 import os
 import struct
+from collections.abc import Sequence
 
 HEADER = struct.Struct("=IIIIIIiIIIQ128s129s7x")
 TARGET_SPEC = struct.Struct("=QQiI16s")
@@ -31,12 +32,12 @@ def pack_request(
     buffer[HEADER.size : end + 1] = payload + b"\0"
 
 
-def pack_target(sectors: int, kind: bytes, params: str) -> bytes:
-    """Return the payload of a load: one target from sector 0 on."""
+def pack_target(first: int, sectors: int, kind: bytes, params: str) -> bytes:
+    """Return one target of a load's payload."""
     text = params.encode() + b"\0"
     size = TARGET_SPEC.size + len(text)
     padding = -size % 8
-    return TARGET_SPEC.pack(0, sectors, 0, size + padding, kind) + text + bytes(padding)
+    return TARGET_SPEC.pack(first, sectors, 0, size + padding, kind) + text + bytes(padding)
 
 
 class DeviceMapper:
@@ -75,7 +76,15 @@ class DeviceMapper:
 
     def load(self, name: bytes, sectors: int, kind: bytes, params: str) -> None:
         """Construct a table of one target in the inactive slot."""
-        self.call(LOAD, name, 0, pack_target(sectors, kind, params), 1)
+        self.load_all(name, [(sectors, kind, params)])
+
+    def load_all(self, name: bytes, targets: Sequence[tuple[int, bytes, str]]) -> None:
+        """Construct a table of several targets, each with its sectors, behind each other."""
+        payload, first = b"", 0
+        for sectors, kind, params in targets:
+            payload += pack_target(first, sectors, kind, params)
+            first += sectors
+        self.call(LOAD, name, 0, payload, len(targets))
 
     def suspend(self, name: bytes) -> None:
         """Suspend without freezing a filesystem; success where it is suspended already."""

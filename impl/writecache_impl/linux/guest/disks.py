@@ -32,6 +32,12 @@ PAUSE_SECONDS = 0.01
 IN_FLIGHT_FIELD = 11
 
 
+Fault = tuple[str, int, int]
+"""The device-mapper target that fails, its first sector, and how many."""
+FAULT_PARAMS = {"error": "", "flakey": " 0 1 1 error_writes"}
+"""What follows the place in a target's parameters; `flakey` is up for 0 s, and down for ever."""
+
+
 class Disk:
     """The first sectors of a device ("major:minor") that is as large as any trace needs."""
 
@@ -39,19 +45,36 @@ class Disk:
         self.mapper, self.name, self.whole = mapper, name, whole
         self.dev = mapper.create(name)[1]
         self.sectors = self.delay = 0
+        self.fault: Fault | None = None
 
-    def become(self, sectors: int, delay: int = 0) -> None:
-        """Become the first `sectors` sectors; writes take `delay` ms longer."""
-        if (sectors, delay) == (self.sectors, self.delay):
+    def become(self, sectors: int, delay: int = 0, fault: Fault | None = None) -> None:
+        """Become the first `sectors` sectors; writes take `delay` ms longer, and some fail."""
+        if (sectors, delay, fault) == (self.sectors, self.delay, self.fault):
             return
-        place = f"{self.whole} 0"
-        if delay:
-            self.mapper.load(self.name, sectors, b"delay", f"{place} 0 {place} {delay}")
-        else:
-            self.mapper.load(self.name, sectors, b"linear", place)
+        kind, first, failing = fault or ("", sectors, 0)
+        first = min(first, sectors)
+        end = min(first + failing, sectors)
+        targets = [self._working(0, first, delay)] if first else []
+        if end > first:
+            place = f"{self.whole} {first}" if kind == "flakey" else ""
+            targets.append((end - first, kind.encode(), place + FAULT_PARAMS[kind]))
+        if end < sectors:
+            targets.append(self._working(end, sectors, delay))
+        self.mapper.load_all(self.name, targets)
         self.mapper.suspend(self.name)
         self.mapper.resume(self.name)
-        self.sectors, self.delay = sectors, delay
+        self.sectors, self.delay, self.fault = sectors, delay, fault
+
+    def _working(self, first: int, end: int, delay: int) -> tuple[int, bytes, str]:
+        """Return a target whose I/O succeeds."""
+        place = f"{self.whole} {first}"
+        if delay:
+            return end - first, b"delay", f"{place} 0 {place} {delay}"
+        return end - first, b"linear", place
+
+    def fail(self, fault: Fault | None) -> None:
+        """From now on some sectors fail, or none."""
+        self.become(self.sectors, self.delay, fault)
 
 
 def nothing_in_flight(diskstats: bytes) -> bool:

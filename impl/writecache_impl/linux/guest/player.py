@@ -84,7 +84,7 @@ class Player:
         begun = op[0] == "begin"
         kind, *arguments = op[1:] if begun else op
         needs_running = kind in ("write", "write_dsync", "read", "flush", "discard")
-        absent = kind != "open" and not self.exists
+        absent = kind not in ("open", "fail", "heal") and not self.exists
         if absent or (needs_running and self.suspended):  # suspended, it would wait for ever
             return None
         seen: Step = {}
@@ -217,6 +217,17 @@ class Player:
         """Resume."""
         self.mapper.resume(NAME)
         self.suspended = False
+
+    def op_fail(self, seen: Step, device: str, kind: str, sector: int, count: int) -> None:
+        """Make sectors of a disk fail."""
+        self._disk(device).fail((kind, sector, count))
+
+    def op_heal(self, seen: Step, device: str) -> None:
+        """Let all of a disk work again."""
+        self._disk(device).fail(None)
+
+    def _disk(self, device: str) -> Disk:
+        return self.cache if device == "cache" else self.origin
 
     def op_sleep(self, seen: Step, ms: float) -> None:
         """Let time pass."""

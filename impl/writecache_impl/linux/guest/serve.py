@@ -77,6 +77,7 @@ class Guest:
         if self.version is None:
             raise RuntimeError(f"this kernel has no target {NAME.decode()}")
         self.delays = mapper.target_version(b"delay") is not None
+        self.fails = mapper.target_version(b"flakey") is not None
         origin = Disk(mapper, b"origin", origin_dev)
         cache = Disk(mapper, b"cache", cache_dev)
         barrier = f"{nodes}/barrier"
@@ -89,7 +90,12 @@ class Guest:
         """Say who answers."""
         system = os.uname()
         kernel = kernel_version(system.release, system.version)
-        return {"kernel": kernel, "target": self.version, "delays": self.delays}
+        return {
+            "kernel": kernel,
+            "target": self.version,
+            "delays": self.delays,
+            "fails": self.fails,
+        }
 
     def play(self, ops: list[list[Any]], lockstep: bool) -> None:
         """Play operations; in lockstep the host looks at the disks after each of them."""

@@ -1,0 +1,1 @@
+"""The families of theorems, one module or a few each."""

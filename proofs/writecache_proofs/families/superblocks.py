@@ -1,0 +1,264 @@
+"""Superblocks: what the constructor accepts, where it lies, and what its overflow checks catch.
+
+Subjects: `layout.check_superblock`, `bitmap_bits`, `entry_region`, `state.cache_sector`,
+`commit.superblock_sectors`.  A superblock is anything: every field has its full width.
+"""
+
+from typing import Final
+
+from writecache_models.mutants import Edit
+from writecache_proofs.families.constants import config_of
+from writecache_proofs.families.sizes import BLOCKS, block_size_of, needed
+from writecache_proofs.planting import no_wrap
+from writecache_proofs.symbolic import Run, all_of, implies
+from writecache_proofs.theorem import Family, Twin
+from writecache_spec.commit import superblock_sectors
+from writecache_spec.layout import (
+    ENTRY_SIZE,
+    MAGIC,
+    REGION_SIZE,
+    SUPERBLOCK_SIZE,
+    VERSION,
+    MemorySize,
+    SizeError,
+    Superblock,
+    SuperblockError,
+    bitmap_bits,
+    calculate_memory_size,
+    check_superblock,
+    entry_region,
+)
+from writecache_spec.profile import PROFILES
+from writecache_spec.state import cache_sector
+from writecache_spec.units import (
+    INDEX_BITS,
+    U64_MAX,
+    sectors_of,
+)
+
+SUPERBLOCKS: Final = Family("sizes", __name__)
+_BLOCK_DEVICE: Final = 2**63 - 1
+"""Bytes of the largest device that Linux has."""
+
+
+def any_superblock(run: Run) -> Superblock:
+    """Every field as wide as it is."""
+    return Superblock(
+        magic=run.integer("magic", 0, 2**32 - 1),
+        version=run.integer("version", 0, 2**32 - 1),
+        block_size=run.integer("superblock_block_size", 0, 2**32 - 1),
+        n_blocks=run.integer("n_blocks", 0, U64_MAX),
+    )
+
+
+@SUPERBLOCKS.theorem(
+    Twin(
+        "the end is not compared with the device",
+        (Edit(check_superblock, "if end > device_size:", "if offset > device_size:"),),
+    ),
+    Twin(
+        "the data's size is not checked for overflow",
+        (Edit(check_superblock, "or data_size // block_size != n_blocks", "or False"),),
+    ),
+    bound=BLOCKS,
+)
+def accepted_superblocks_lie_inside_the_device(run: Run) -> None:
+    """What an accepted superblock describes lies inside the device, counted without any width."""
+    block_size = block_size_of(run)
+    device_size = run.integer("device_size", 0, U64_MAX)
+    superblock = any_superblock(run)
+    offset = check_superblock(superblock, block_size, device_size)
+    if isinstance(offset, SuperblockError):
+        return
+    n_blocks = superblock.n_blocks
+    run.claim(offset >= SUPERBLOCK_SIZE + n_blocks * ENTRY_SIZE, "the metadata holds its entries")
+    run.claim(offset + n_blocks * block_size <= device_size, "the data ends inside the device")
+    run.claim(offset % block_size == 0, "the data begins on a block boundary")
+
+
+@SUPERBLOCKS.theorem(
+    Twin(
+        "the version is compared with the one after it",
+        (Edit(check_superblock, "!= VERSION", "!= VERSION + 1"),),
+    ),
+    bound=BLOCKS,
+)
+def every_formatted_superblock_is_accepted(run: Run) -> None:
+    """A superblock that format writes is accepted on the same device, with the same metadata
+    size."""
+    block_size = block_size_of(run)
+    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
+    size = calculate_memory_size(device_size, block_size)
+    if isinstance(size, SizeError):
+        return
+    superblock = Superblock(MAGIC, VERSION, block_size, 0, size.n_blocks)
+    run.claim(
+        check_superblock(superblock, block_size, device_size) == size.metadata_size, "accepted"
+    )
+
+
+@SUPERBLOCKS.theorem(
+    Twin(
+        "the layout stops one block short of the most",
+        (Edit(calculate_memory_size, "BlockIndex(n_blocks)", "BlockIndex(n_blocks - 1)"),),
+    ),
+    bound=f"{BLOCKS}; devices up to 2**63 - 1 bytes",
+)
+def no_accepted_superblock_has_more_blocks_than_format_makes(run: Run) -> None:
+    """In SSD mode an accepted superblock has no more blocks than a format of the same device.
+
+    So each of them has an index of 47 bits, though `check_superblock` does not ask.
+    """
+    block_size = block_size_of(run)
+    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
+    superblock = any_superblock(run)
+    size = calculate_memory_size(device_size, block_size)
+    offset = check_superblock(superblock, block_size, device_size)
+    if isinstance(offset, SuperblockError):
+        return
+    if size is SizeError.ENOSPC:
+        run.claim(superblock.n_blocks == 0, "no room for a block, no block")
+    if isinstance(size, MemorySize):
+        run.claim(superblock.n_blocks <= size.n_blocks, "no more blocks")
+        run.claim(superblock.n_blocks < 2**INDEX_BITS, "47 bits")
+
+
+def _47_bits(run: Run) -> None:
+    """`check_superblock` alone keeps the index within 47 bits."""
+    block_size = block_size_of(run)
+    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
+    superblock = any_superblock(run)
+    if not isinstance(check_superblock(superblock, block_size, device_size), SuperblockError):
+        run.claim(superblock.n_blocks < 2**INDEX_BITS, "47 bits")
+
+
+@SUPERBLOCKS.theorem(
+    Twin("on any block device", check=_47_bits),
+    bound=BLOCKS,
+)
+def persistent_memory_keeps_47_bits_below_an_exact_size(run: Run) -> None:
+    """In persistent-memory mode, where no layout is asked for, 47 bits are enough on any device
+    that has no room for 2**47 blocks: below 66 PiB with the smallest blocks.
+
+    On a larger one a superblock can claim more than an entry's index can number.
+    """
+    block_size = block_size_of(run)
+    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
+    run.suppose(device_size < needed(2**INDEX_BITS, block_size))
+    _47_bits(run)
+
+
+def _overflow_is_refused(run: Run) -> None:
+    """Whatever wraps on the way is refused as an overflow, and nothing else is."""
+    block_size = block_size_of(run)
+    device_size = run.integer("device_size", 0, U64_MAX)
+    n_blocks = run.integer("n_blocks", 0, U64_MAX)
+    superblock = Superblock(MAGIC, VERSION, block_size, 0, n_blocks)
+    verdict = check_superblock(superblock, block_size, device_size)
+    wraps = False
+    try:
+        with no_wrap():
+            check_superblock(superblock, block_size, device_size)
+    except OverflowError:
+        wraps = True
+    run.claim((verdict is SuperblockError.OVERFLOW) == wraps, "refused exactly if it wraps")
+
+
+def _skips(check: str) -> Edit:
+    return Edit(check_superblock, check, "False")
+
+
+_DATA: Final = _skips("data_size // block_size != n_blocks")
+_END: Final = _skips("end < offset")
+_OTHERS: Final = (
+    _skips("entries_size // ENTRY_SIZE != n_blocks"),
+    _skips("offset < SUPERBLOCK_SIZE"),
+    _skips("offset == 0"),
+)
+
+SUPERBLOCKS.theorem(
+    Twin("without the check of the data's size", (_DATA,)),
+    Twin("without the check of the end", (_END,)),
+    bound=BLOCKS,
+)(_overflow_is_refused)
+
+SUPERBLOCKS.redundant(
+    "three_of_five_overflow_checks_are_redundant",
+    "Without the checks of the entries' size, of the superblock's own and of its rounding, the "
+    "same is refused: where entries wrap, their blocks, which are larger, do.",
+    _overflow_is_refused,
+    _OTHERS,
+    Twin("without one of the other two", (*_OTHERS, _DATA)),
+)
+
+
+@SUPERBLOCKS.theorem(
+    Twin(
+        "rounded down",
+        (Edit(bitmap_bits, "REGION_SIZE - 1", "0"),),
+    ),
+    bound=BLOCKS,
+)
+def every_entry_lies_in_a_region_that_has_a_bit(run: Run) -> None:
+    """An entry of an accepted superblock lies wholly in one region, and that region has a dirty
+    bit."""
+    block_size = block_size_of(run)
+    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
+    superblock = any_superblock(run)
+    offset = check_superblock(superblock, block_size, device_size)
+    if isinstance(offset, SuperblockError):
+        return
+    index = run.integer("index", 0, U64_MAX)
+    run.suppose(index < superblock.n_blocks)
+    region = entry_region(index)
+    last_byte = SUPERBLOCK_SIZE + index * ENTRY_SIZE + ENTRY_SIZE - 1
+    run.claim(last_byte // REGION_SIZE == region, "its last byte is in the region of its first")
+    run.claim(region < bitmap_bits(offset), "the region has a bit")
+    run.claim((bitmap_bits(offset) - 1) * REGION_SIZE < offset, "and no bit is beyond the end")
+    run.claim(last_byte // 512 == (last_byte - 15) // 512, "it lies in one sector, too")
+
+
+@SUPERBLOCKS.theorem(
+    Twin(
+        "the beginning of the data is forgotten",
+        (Edit(cache_sector, "config.data_start + index", "index"),),
+    ),
+    bound=BLOCKS,
+)
+def blocks_lie_apart_and_inside(run: Run) -> None:
+    """Each block lies behind the metadata, inside the device, and apart from every other block."""
+    block_size = block_size_of(run)
+    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
+    start = run.integer("start_sector", 0, 2**54)
+    superblock = any_superblock(run)
+    offset = check_superblock(superblock, block_size, device_size)
+    if isinstance(offset, SuperblockError):
+        return
+    config = config_of(block_size, start, sectors_of(offset), superblock.n_blocks)
+    a, b = run.integer("a", 0, U64_MAX), run.integer("b", 0, U64_MAX)
+    run.suppose(all_of([a < b, b < superblock.n_blocks]))
+    first, second = cache_sector(config, a), cache_sector(config, b)
+    run.claim(first >= start + sectors_of(offset), "behind the metadata")
+    run.claim(first + config.block_sectors <= second, "apart")
+    run.claim(second + config.block_sectors <= start + sectors_of(device_size), "inside the device")
+
+
+@SUPERBLOCKS.theorem(
+    Twin(
+        "the write is not clamped",
+        (Edit(superblock_sectors, "min(sectors_of(wanted), config.metadata_sectors)",
+              "sectors_of(wanted)"),),
+    ),
+    bound="block sizes 512 to 65536, the three ways of writing it",
+)  # fmt: skip
+def the_superblock_write_stays_in_the_metadata(run: Run) -> None:
+    """A commit's superblock write carries the superblock, and nothing beyond the metadata."""
+    block_size = block_size_of(run)
+    n_metadata_blocks = run.integer("n_metadata_blocks", 1, 2**50)
+    metadata_sectors = n_metadata_blocks * (block_size // 512)
+    profile = PROFILES[run.choose("profile", ("1.4.0", "1.4.0-bullseye", "1.6.0"))]
+    config = config_of(block_size, 0, metadata_sectors, 1)._replace(profile=profile)
+    n_sectors = superblock_sectors(config)
+    run.claim(n_sectors >= 1, "it carries the superblock")
+    run.claim(n_sectors <= metadata_sectors, "it ends inside the metadata")
+    run.claim(implies(metadata_sectors >= 8, n_sectors >= min(8, block_size // 512)), "no less")

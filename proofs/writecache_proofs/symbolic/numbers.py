@@ -1,0 +1,177 @@
+"""Integers without a width, as Python's are, with what is known of their range.
+
+The range is kept by interval arithmetic.  Where it shows that a remainder changes nothing (no
+wrap-around), the remainder is dropped; where the range is not enough the solver is asked.  Anything
+that would need a bit pattern is refused here: that is what `bits` is for.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import z3
+
+from writecache_proofs.symbolic.truth import Truth, UnsupportedError
+
+
+class Fit:
+    """Who knows whether a value lies in a range, on the path under way."""
+
+    ask: Callable[[Any], bool] | None = None
+
+
+class Hashing:
+    """Whether symbolic numbers may be keys: only where every key is one."""
+
+    allowed = False
+
+
+FIT: Final = Fit()
+HASHING: Final = Hashing()
+_HASH: Final = 1
+_LONGEST_SHIFT: Final = 64
+
+
+class Integer:
+    """An integer that the solver knows in part."""
+
+    __slots__ = ("high", "low", "term")
+
+    def __init__(self, term: Any, low: int | None, high: int | None) -> None:
+        self.term = term
+        self.low = low
+        """None: no bound is known."""
+        self.high = high
+
+    @classmethod
+    def of(cls, value: object) -> "Integer | None":
+        """A value as one; None where it is no number."""
+        if isinstance(value, Integer):
+            return value
+        if isinstance(value, int):
+            return cls(z3.IntVal(int(value)), int(value), int(value))
+        return None
+
+    @classmethod
+    def chosen(cls, condition: Any, if_true: object, if_false: object) -> "Integer":
+        """One of two values."""
+        a, b = cls.of(if_true), cls.of(if_false)
+        if a is None or b is None:
+            raise UnsupportedError("a choice between a number and something else")
+        low = None if a.low is None or b.low is None else min(a.low, b.low)
+        high = None if a.high is None or b.high is None else max(a.high, b.high)
+        return cls(z3.If(condition, a.term, b.term), low, high)
+
+    def __add__(self, other: object) -> "Integer":
+        b = Integer.of(other)
+        if b is None:
+            return NotImplemented
+        low = None if self.low is None or b.low is None else self.low + b.low
+        high = None if self.high is None or b.high is None else self.high + b.high
+        return Integer(self.term + b.term, low, high)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> "Integer":
+        low = None if self.high is None else -self.high
+        return Integer(-self.term, low, None if self.low is None else -self.low)
+
+    def __sub__(self, other: object) -> "Integer":
+        b = Integer.of(other)
+        return NotImplemented if b is None else self + -b
+
+    def __rsub__(self, other: object) -> "Integer":
+        a = Integer.of(other)
+        return NotImplemented if a is None else a + -self
+
+    def __mul__(self, other: object) -> "Integer":
+        b = Integer.of(other)
+        if b is None:
+            return NotImplemented
+        bounds = (self.low, self.high, b.low, b.high)
+        if any(bound is None for bound in bounds):
+            return Integer(self.term * b.term, None, None)
+        corners = [x * y for x in bounds[:2] for y in bounds[2:]]  # type: ignore[operator]
+        return Integer(self.term * b.term, min(corners), max(corners))
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: object) -> "Integer":
+        divisor = _positive(other)
+        low = None if self.low is None else self.low // divisor
+        high = None if self.high is None else self.high // divisor
+        # For a positive divisor the solver rounds down, as Python does.
+        return Integer(self.term / divisor, low, high)
+
+    def __mod__(self, other: object) -> "Integer":
+        modulus = _positive(other)
+        if self.low is not None and self.high is not None and 0 <= self.low <= self.high < modulus:
+            return self
+        if FIT.ask is not None and FIT.ask(z3.And(self.term >= 0, self.term < modulus)):
+            return Integer(self.term, 0, modulus - 1)
+        return Integer(self.term % modulus, 0, modulus - 1)
+
+    def __lshift__(self, other: object) -> "Integer":
+        return self * (1 << _shift(other))
+
+    def __rshift__(self, other: object) -> "Integer":
+        return self // (1 << _shift(other))
+
+    def __and__(self, other: object) -> "Integer":
+        if isinstance(other, int) and other >= 0 and not other & (other + 1):
+            return self % (other + 1)
+        raise UnsupportedError("bits of an integer other than its lowest")
+
+    __rand__ = __and__
+
+    def __lt__(self, other: object) -> Any:
+        return self._compare(other, lambda a, b: a < b)
+
+    def __le__(self, other: object) -> Any:
+        return self._compare(other, lambda a, b: a <= b)
+
+    def __gt__(self, other: object) -> Any:
+        return self._compare(other, lambda a, b: a > b)
+
+    def __ge__(self, other: object) -> Any:
+        return self._compare(other, lambda a, b: a >= b)
+
+    def __eq__(self, other: object) -> Any:
+        return self._compare(other, lambda a, b: a == b)
+
+    def __ne__(self, other: object) -> Any:
+        return self._compare(other, lambda a, b: a != b)
+
+    def _compare(self, other: object, relation: Callable[[Any, Any], Any]) -> Any:
+        b = Integer.of(other)
+        return NotImplemented if b is None else Truth(relation(self.term, b.term))
+
+    def __bool__(self) -> bool:
+        return bool(self != 0)
+
+    def __hash__(self) -> int:
+        # All alike, so that a dictionary finds an equal key by comparing.  It would not find one
+        # that is a plain number: so whoever lets symbolic values be hashed says that all keys are.
+        if not HASHING.allowed:
+            raise UnsupportedError("the hash of a symbolic number, where keys may be plain ones")
+        return _HASH
+
+    def __index__(self) -> int:
+        raise UnsupportedError("a symbolic number where Python needs one of its own")
+
+    def __format__(self, spec: str) -> str:
+        return "<symbolic>"
+
+    def __repr__(self) -> str:
+        return f"Integer({self.term})"
+
+
+def _positive(divisor: object) -> int:
+    if isinstance(divisor, int) and divisor > 0:
+        return divisor
+    raise UnsupportedError("a division by what is not a positive number of Python's")
+
+
+def _shift(amount: object) -> int:
+    if isinstance(amount, int) and 0 <= amount <= _LONGEST_SHIFT:
+        return amount
+    raise UnsupportedError("a shift by what is not a small number of Python's")
