@@ -6,12 +6,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit proofs live vectors wheel bench mutants clean
+.PHONY: conform test lint types layers doctest unit proofs live vectors machines wheel bench mutants clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
 
-test: lint types layers doctest unit proofs live vectors wheel
+test: lint types layers doctest unit proofs live vectors machines wheel
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +51,10 @@ vectors: $(READY)
 	$(BIN)/writecache vectors check
 	$(BIN)/writecache vectors coverage
 
+# What walks and the explorer reach of the specification: all that they can.
+machines: $(READY)
+	$(BIN)/writecache fuzz --coverage
+
 # The wheel, installed outside the checkout.
 wheel: $(READY)
 	tests/wheel.sh
@@ -58,7 +62,8 @@ wheel: $(READY)
 bench: $(READY)
 	$(BIN)/python bench/operations.py
 
-# Every mutant, hunted over the repaired reference; exit code 1 where one survives.
+# Every mutant, and the reference without each repair: hunted, and explored; exit code 1 where one
+# survives the hunt.
 mutants: $(READY)
 	$(BIN)/python -m writecache_models.mutants
 

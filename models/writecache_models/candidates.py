@@ -17,26 +17,37 @@ def candidates(setting: Setting, world: World, ops: Iterable[Op], failures: int)
     """Events that may be possible; `failures` says how many I/Os may fail in all."""
     wc = world.wc
     may_fail = world.n_failed < failures
-    fails = (False, True) if may_fail else (False,)
+    outcomes = (False, True) if may_fail else (False,)
     ios = (None, *range(MOST_IOS)) if may_fail else (None,)
     if wc is None:
         yield ("open",)
         return
     for number in range(len(world.pieces)):
-        yield from (("io", number, failed) for failed in fails)
+        yield from (("io", number, failed) for failed in outcomes)
     for client in world.clients:
         if client.rest and client.tag not in wc.sleeping:
             yield ("map", client.tag)
     for name in _threads(wc, world):
         yield from ((name, io) for io in ios)
     for number in range(len(world.copies)):
-        yield from (("copy", number, failed) for failed in fails)
+        yield from (("copy", number, failed) for failed in outcomes)
     for timer in sorted(world.timers, key=lambda timer: timer.value):
         yield ("timer", timer.value)
     if world.control is None:
         yield from (("begin", *op) for op in ops if _may_begin(world, op))
     elif not world.control.works:
         yield ("go on",)
+
+
+def fails(event: Turn) -> bool:
+    """Whether an I/O fails in an event."""
+    match event:
+        case ("io" | "copy", _, failed):
+            return bool(failed)
+        case ("flush thread" | "work" | "endio take" | "endio", io):
+            return io is not None
+        case _:
+            return False
 
 
 def _threads(wc: State, world: World) -> Iterator[str]:

@@ -126,7 +126,9 @@ class Clients(Stage):
         client = self._client(bio.tag)
         client = client._replace(n_flying=client.n_flying - 1, errno=client.errno or errno)
         self._put(client)
-        if not client.n_flying and (client.errno or not client.rest):
+        # What has failed is not mapped any further; what sleeps has been mapped already.
+        ends = (client.errno and bio.tag not in self._wc().sleeping) or not client.rest
+        if not client.n_flying and ends:
             self._end_client(client)
 
     def _end_client(self, client: Client) -> None:

@@ -29,6 +29,8 @@ class Bound(NamedTuple):
     """I/Os that fail."""
     depth: int = 2
     """How often recovery crashes."""
+    limit: int | None = None
+    """How many contents of one crash are judged; None: all of them."""
 
 
 class Expanded(NamedTuple):
@@ -56,7 +58,7 @@ def expand(run: str, bound: Bound, worlds: list[bytes]) -> Expanded:
     judge = _judges.get(run)
     if judge is None:
         _judges.clear()
-        judge = _judges[run] = Judge(bound.setting, bound.depth)
+        judge = _judges[run] = Judge(bound.setting, bound.depth, bound.limit, bound.limit)
     states_before = judge.n_states
     judge.new_pairs, judge.new_named = [], []
     made = Expanded([], [], 0, 0, [], [])
@@ -137,3 +139,8 @@ def _config(bound: Bound) -> Config:
     assert after is not None
     assert after.world.wc is not None
     return after.world.wc.config
+
+
+def forget() -> None:
+    """Forget what tables came to, for whoever changes what they come to."""
+    _config.cache_clear()

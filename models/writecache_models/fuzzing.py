@@ -8,12 +8,17 @@ goes wrong there is what that repair mends; with no repair missing nothing may g
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import Final, NamedTuple
 
+from writecache_models.candidates import Turn
 from writecache_models.cells import Cell, cells
+from writecache_models.clients import Op
+from writecache_models.starts import MEMORY_STARTS, N_BLOCKS, N_ENTRIES, STARTS, Start
+from writecache_models.stocked import Plan
 from writecache_models.walking import Bounds, Walker, Wrong, usual_ops
-from writecache_models.world import Setting, with_memory
+from writecache_models.world import Setting, World, with_memory
 from writecache_spec.profile import Profile
 from writecache_spec.repairs import ALL_REPAIRS, NO_REPAIRS, OF_MEMORY, Repair
 from writecache_spec.units import ByteCount
@@ -24,6 +29,9 @@ OPTIONS: Final = (
     "4 high_watermark 0 low_watermark 0",
     "2 autocommit_blocks 1",
     "2 writeback_jobs 1",
+    "2 max_age 0",
+    "2 max_age 1000",
+    "1 cleaner",
 )
 MEMORY_OPTIONS: Final = (
     "0",
@@ -37,6 +45,17 @@ MEMORY_OPTIONS: Final = (
 """Of persistent-memory mode."""
 MEMORY_SHARE: Final = 0.25
 """Of the walks: those in persistent-memory mode, where crashes have more outcomes."""
+STOCKED: Final = (0, 0, 0, 0, 0, 0, 0, 26)
+"""Blocks that are in the cache at first; with 26 the metadata has more than one sector."""
+STARTED: Final = 0.15
+MEMORY_STARTED: Final = 0.35
+"""How many walks begin with one of `STARTS`, or of `MEMORY_STARTS`: those are fewer walks."""
+LATE: Final = ("", "io", "map", "flush thread", "work", "copy", "endio take", "endio", "go on")
+"""What mostly comes last of all that can happen."""
+LIVES: Final = (("resume",), ("suspend",), ("open",))
+"""Kinds of operations of walks that suspend again and again."""
+FAILING: Final = 0.1
+"""How likely I/Os may fail next: with more of it the first commit takes all failures."""
 LONGEST: Final = 120
 """Events of a walk."""
 
@@ -54,8 +73,7 @@ class Find(NamedTuple):
 
     repair: Repair | None
     """The one that was missing."""
-    setting: Setting
-    bounds: Bounds
+    plan: Plan
     wrong: Wrong
     """Shrunk."""
     seed: str
@@ -72,7 +90,7 @@ class Done:
     n_states: int = 0
     """Contents that crashes left."""
     cells: Counter[Cell] = field(default_factory=Counter)
-    """Crashes by what was in the cache and what was being done."""
+    """Events at which the power failed."""
     finds: list[Find] = field(default_factory=list)
     """The first of each kind, by repair and symptom."""
 
@@ -86,24 +104,69 @@ class Done:
         self.finds += [find for find in other.finds if (find.repair, find.wrong.what) not in known]
 
 
-def draw(profile: Profile, random: Random, repaired: bool) -> tuple[Repair | None, Setting, Bounds]:
-    """The setting of a walk, and the repair that is missing in it."""
+def draw(profile: Profile, random: Random, repaired: bool) -> tuple[Repair | None, Plan]:
+    """Everything about a walk but its events, and the repair that is missing in it."""
     pmem_mode = random.random() < MEMORY_SHARE
     acting = ALL_REPAIRS if pmem_mode else ALL_REPAIRS - OF_MEMORY
     missing = None if repaired else random.choice(sorted(acting, key=lambda one: one.name))
     without = NO_REPAIRS if missing is None else frozenset({missing})
-    block_size = ByteCount(random.choice((512, 512, 512, 1024)))
-    setting = Setting(
-        with_memory(profile, block_size) if pmem_mode else profile,
-        random.choice(MEMORY_OPTIONS if pmem_mode else OPTIONS),
-        random.randint(2, 6),
-        random.randint(2, 4) * block_size // 512,
-        block_size,
-        pmem_mode,
+    return missing, plan(profile.repaired(without=without), random, pmem_mode)
+
+
+def plan(profile: Profile, random: Random, pmem_mode: bool = False) -> Plan:
+    """A walk of exactly this profile, or of the same on a kernel that has persistent memory."""
+    starts, share = (MEMORY_STARTS, MEMORY_STARTED) if pmem_mode else (STARTS, STARTED)
+    start = random.choice(starts) if random.random() < share else None
+    used, n_stocked = _setting(profile, random, start, pmem_mode)
+    bounds = Bounds(
+        _some(usual_ops(used), random), random.randint(1, 3), random.choice((0, 0, 1, 2))
     )
-    setting = replace(setting, profile=setting.profile.repaired(without=without))
-    bounds = Bounds(usual_ops(setting), random.randint(1, 3), random.choice((0, 0, 1, 2)))
-    return missing, setting, bounds
+    if start is not None:
+        return Plan(used, bounds._replace(failures=2), failing=FAILING, start=start.events)
+    return Plan(
+        used,
+        bounds,
+        n_stocked,
+        twice=random.random() < 0.5,
+        crashes=random.choice((0.0, 0.03)),
+        failing=FAILING,
+        late=random.choice(LATE),
+    )
+
+
+def _setting(
+    profile: Profile, random: Random, start: Start | None, pmem_mode: bool
+) -> tuple[Setting, int]:
+    """Of a walk, and how many blocks are stocked there."""
+    if start is not None:
+        kernel = with_memory(profile) if pmem_mode else profile
+        return Setting(kernel, start.options, N_ENTRIES, N_BLOCKS, pmem_mode=pmem_mode), 0
+    # The metadata of persistent memory has no sectors: with many entries it is as with few.
+    n_stocked = 0 if pmem_mode else random.choice(STOCKED)
+    block_size = ByteCount(random.choice((512, 512, 512, 1024)))
+    n_sectors = random.randint(2, 4) * block_size // 512
+    n_entries = n_stocked + random.randint(2, 6)
+    kernel = with_memory(profile, block_size) if pmem_mode else profile
+    options = random.choice(MEMORY_OPTIONS if pmem_mode else OPTIONS)
+    return Setting(kernel, options, n_entries, n_sectors, block_size, pmem_mode), n_stocked
+
+
+def _some(ops: tuple[Op, ...], random: Random) -> tuple[Op, ...]:
+    """All operations, or as often a few writes and some other kinds: what is rare then is not."""
+    if random.random() < 0.5:
+        return ops
+    kinds = sorted({_kind(op) for op in ops})
+    lives = random.random() < 0.25
+    kept = (
+        LIVES if lives else [kind for kind in kinds if random.random() < 0.5 or kind in LIVES[:1]]
+    )
+    writes = [op for op in ops if op[0] == "write"]
+    few = random.sample(writes, min(len(writes), 3))
+    return (*few, *(op for op in ops if op[0] != "write" and _kind(op) in kept))
+
+
+def _kind(op: Op) -> Op:
+    return op[:2] if op[0] == "message" else op[:1]
 
 
 def work(task: Task) -> Done:
@@ -112,9 +175,9 @@ def work(task: Task) -> Done:
     known: set[tuple[Repair | None, str]] = set()
     for seed in task.seeds:
         random = Random(seed)
-        missing, setting, bounds = draw(task.profile, random, task.repaired)
-        walker = Walker(setting, bounds)
-        walker.note = lambda world, event, _done=done: _done.cells.update(cells(world, event))
+        missing, drawn = draw(task.profile, random, task.repaired)
+        walker = drawn.walker()
+        walker.note = partial(_note, done, walker)
         wrong = walker.walk(random, LONGEST)
         done.n_walks += 1
         done.n_events += walker.n_steps
@@ -124,12 +187,18 @@ def work(task: Task) -> Done:
         known.add((missing, wrong.what))
         walker.note = None
         shrunk = walker.shrink(wrong)
-        done.finds.append(Find(missing, setting, bounds, shrunk, seed, len(wrong.path)))
+        done.finds.append(Find(missing, drawn, shrunk, seed, len(wrong.path)))
     return done
+
+
+def _note(done: Done, walker: Walker, world: World, event: Turn) -> None:
+    done.cells.update(cells(walker.setting, world, event, walker.n_moments))
 
 
 def as_found(find: Find, profile: Profile) -> Wrong | None:
     """What the profile itself, without any repair, comes to on the path of a find."""
-    if find.setting.pmem_mode:
-        profile = with_memory(profile, find.setting.block_size)
-    return Walker(replace(find.setting, profile=profile), find.bounds).replay(find.wrong.path)
+    used = find.plan.used
+    if used.pmem_mode:
+        profile = with_memory(profile, used.block_size)
+    again = find.plan._replace(used=replace(used, profile=profile))
+    return again.walker().replay(find.wrong.path)

@@ -61,6 +61,7 @@ def usual_ops(setting: Setting) -> tuple[Op, ...]:
         ("message", "flush"),
         ("message", "flush_on_suspend"),
         ("message", "cleaner"),
+        *((("message", "clear_stats"),) if setting.profile.has_statistics else ()),
         ("suspend",),
         ("resume",),
         ("open",),
@@ -77,6 +78,8 @@ class Walker:
             judge = Judge(setting, depth=1, limit=LIMIT, recovery_limit=MEMORY_LIMIT)
         self.judge = judge or Judge(setting, limit=LIMIT)
         self.n_steps = 0
+        self.n_moments = 0
+        """Of the event that happened last."""
         self.note: Callable[[World, Turn], None] | None = None
         """Who wants to know of each event, with the world before it."""
 
@@ -125,6 +128,7 @@ class Walker:
         after = turn(self.setting, world, event)
         if after is None:
             return None
+        self.n_moments = len(after.moments)
         if after.violations:
             return after.world, after.violations[0]
         for moment in after.moments if crash else ():

@@ -83,9 +83,15 @@ def test_fuzzing_names_what_it_finds_and_finds_nothing_where_all_is_mended() -> 
 
 
 def test_the_matrix_says_which_cells_are_empty() -> None:
-    done = command("fuzz", "--repaired", "--matrix", "--steps", 200, "--seed", "m")
+    done = command("fuzz", "--matrix", "--steps", 200, "--seed", "m")
     assert done.code == 1
     assert "empty: " in done.out
+    assert " impossible, 0 of them reached" in done.out
+    matrix = command("fuzz", "--matrix", "--steps", 200, "--seed", "m", "--json")
+    assert matrix.code == 1
+    counts = {tuple(cell): count for *cell, count in matrix.json["matrix"]["cells"]}
+    assert counts["SSD", "format", "within", "free"] > 0
+    assert len(matrix.json["matrix"]["empty"]) < len(counts)
 
 
 def test_exploring_counts_exactly_and_can_be_gone_on_from(tmp_path: Path) -> None:

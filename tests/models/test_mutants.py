@@ -8,18 +8,22 @@ from typing import Any
 
 import pytest
 
-from writecache_models.mutants import Edit, Mutant, PlantError, planted
-from writecache_models.mutants.__main__ import MUTANTS as MUTANT_NAMES
+from writecache_models.mutants import Edit, Mutant, PlantError, planted, profile_of
 from writecache_models.mutants.__main__ import main
+from writecache_models.mutants.families import MUTANTS as MUTANT_NAMES
 from writecache_models.mutants.historical import HISTORICAL
 from writecache_models.mutants.hunting import Hunted, hunt, walk
+from writecache_models.mutants.missing import MISSING, MOST_CRASHES, MOST_OPERATIONS
 from writecache_models.mutants.ordering import ORDERING
-from writecache_models.mutants.stocked import StockedWalker
+from writecache_models.mutants.reporting import Result
+from writecache_models.mutants.searching import Searched, search
+from writecache_models.stocked import Plan
 from writecache_models.walking import Bounds, usual_ops
 from writecache_models.world import Setting
 from writecache_spec import arguments, commit, layout, state
 from writecache_spec.arguments import Arguments, table_line
 from writecache_spec.profile import PROFILES
+from writecache_spec.repairs import ALL_REPAIRS, Repair
 from writecache_spec.units import ByteCount
 
 MUTANTS = HISTORICAL + ORDERING
@@ -84,7 +88,8 @@ def test_no_two_mutants_have_one_name() -> None:
 
 
 def test_no_two_mutants_do_the_same() -> None:
-    assert len({mutant.edits for mutant in MUTANTS}) == len(MUTANTS)
+    # What is done in both modes can be wrong in either.
+    assert len({(mutant.edits, mutant.pmem_mode) for mutant in MUTANTS}) == len(MUTANTS)
 
 
 def test_there_are_enough_that_somebody_must_catch() -> None:
@@ -198,7 +203,7 @@ def test_an_equivalent_mutant_is_not_caught() -> None:
 
 def test_walks_go_on_after_a_crash() -> None:
     setting = Setting(PROFILES["1.6.0"].repaired(), "0", 3, 2)
-    walker = StockedWalker(setting, Bounds(usual_ops(setting)), crashes=0.3)
+    walker = Plan(setting, Bounds(usual_ops(setting)), crashes=0.3).walker()
     events: list[str] = []
     walker.note = lambda world, event: events.append(event[0])
     assert walker.walk(Random("1"), 40) is None
@@ -240,3 +245,56 @@ def test_the_command_knows_its_mutants(capsys: pytest.CaptureFixture[str]) -> No
         main(["--only", "nobody"])
     assert exit_.value.code == 2
     assert "nobody" in capsys.readouterr().err
+
+
+def test_every_repair_has_a_mutant_without_it() -> None:
+    assert {mutant.without for mutant in MISSING} == set(Repair)
+    for mutant in MISSING:
+        assert profile_of(mutant).repairs == ALL_REPAIRS - {mutant.without}
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        ("without-fua-commits", "walks"),
+        ("without-dax-is-asked-for", "activations"),
+        ("without-fua-commits-beginning", "walks"),
+        ("memory-freed-without-fence", "walks"),
+    ],
+)
+def test_a_missing_repair_is_caught_and_small(name: str, by: str) -> None:
+    caught = hunt(MUTANT_NAMES[name], "1", 30)
+    assert caught.caught_by == by
+    assert caught.n_ops <= MOST_OPERATIONS
+    assert caught.n_crashes <= MOST_CRASHES
+    assert Result(caught).as_expected
+
+
+def test_a_trace_that_is_too_large_is_not_as_expected() -> None:
+    small = Hunted(MUTANT_NAMES["without-fua-commits"], 0.0, caught_by="walks", n_ops=6)
+    assert Result(small).as_expected
+    assert not Result(small._replace(n_ops=7)).as_expected
+    assert not Result(small._replace(n_crashes=2)).as_expected
+    told = Hunted(MUTANT_NAMES["without-overwrite-newest"], 0.0, caught_by="walks", n_ops=8)
+    assert Result(told).as_expected
+
+
+@pytest.mark.parametrize("name", ["without-fua-commits", "memory-commit-without-first-fence"])
+def test_the_explorer_catches_a_mutant_on_a_shortest_path(name: str) -> None:
+    searched = search(MUTANT_NAMES[name], 20)
+    assert 0 < len(searched.path) < 8
+    assert searched.what
+
+
+def test_the_explorer_finds_nothing_where_nothing_is_wrong() -> None:
+    mutant = Mutant("planted", "nothing is wrong", ())
+    searched = search(mutant, 2)
+    assert not searched.path
+    assert searched.level > 3
+
+
+def test_an_equivalent_mutant_that_the_explorer_catches_is_not_as_expected() -> None:
+    mutant = by_name("superblock-without-fua")._replace(equivalent="it is said to be")
+    found = Searched(0.0, 1, False, "something", (("open",),))
+    assert Result(Hunted(mutant, 0.0)).as_expected
+    assert not Result(Hunted(mutant, 0.0), found).as_expected

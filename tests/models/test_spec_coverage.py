@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import writecache_models.unrecorded as unrecorded
-from writecache_models.spec_coverage import summarize
+from writecache_models.spec_coverage import Excuses, summarize
 
 SOURCE = """\
 def f(x):
@@ -50,13 +49,12 @@ def module(tmp_path: Path) -> str:
 )
 def test_what_is_missed_is_named_unless_it_is_listed(
     module: str,
-    monkeypatch: pytest.MonkeyPatch,
     listed: list[str],
     missed: list[str],
     stale: list[str],
 ) -> None:
-    monkeypatch.setattr(unrecorded, "UNRECORDED", {"planted": dict.fromkeys(listed, "because")})
-    summary = summarize({module: REPORT})["planted"]
+    excuses = Excuses({}, {"planted": dict.fromkeys(listed, "because")})
+    summary = summarize({module: REPORT}, excuses)["planted"]
     assert summary["branches"] == 13
     assert [place.partition(": ")[2] for place in summary["missed"]] == missed
     assert summary["stale"] == stale
@@ -64,6 +62,10 @@ def test_what_is_missed_is_named_unless_it_is_listed(
     assert excused == [f"{name}: because" for name in listed if name not in stale]
 
 
-def test_a_module_of_no_kernel_does_not_count(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unrecorded, "NO_KERNEL", {"planted": "a container"})
-    assert summarize({module: REPORT}) == {}
+def test_a_module_of_no_kernel_does_not_count(module: str) -> None:
+    assert summarize({module: REPORT}, Excuses({"planted": "a container"}, {})) == {}
+
+
+def test_a_line_of_a_repair_is_excused(module: str) -> None:
+    summary = summarize({module: REPORT}, Excuses({}, {}, ("if x",)))["planted"]
+    assert [place.partition(": ")[2] for place in summary["missed"]] == [WHILE, G]

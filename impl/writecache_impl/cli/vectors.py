@@ -1,7 +1,6 @@
 """`writecache vectors`: check, record, show, and what of the specification they reach."""
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -20,9 +19,10 @@ from writecache_impl.cli.common import (
     seed_option,
     traces_in,
 )
-from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
+from writecache_impl.cli.covering import print_coverage
+from writecache_impl.cli.exits import FINE, NOT_JUDGED
 from writecache_impl.cli.reports import print_reports
-from writecache_impl.judging import Judges, end_with_parent
+from writecache_impl.judging import Judges
 from writecache_impl.linux import UNUSABLE, LinuxTarget, one_line
 from writecache_impl.live import check_release
 from writecache_impl.recording import HungError, record
@@ -215,36 +215,6 @@ def coverage(files: tuple[Path, ...], as_json: bool) -> int:
 
     Exit code 1 if a branch is missed that is not listed as out of a recorder's reach, or is listed
     and reached.
-
-    The JSON object's key `modules` has, by module, `branches`, `missed`, `unrecorded` (out of
-    reach, with the reason) and `stale` (listed, and reached or not there).
     """
     paths = [str(file) for file in named_or_shipped(files)]
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "writecache_models.spec_coverage", *paths],
-        check=False,
-        text=True,
-        capture_output=True,
-        preexec_fn=end_with_parent,
-    )
-    if done.returncode:
-        raise VectorError((done.stderr.strip().splitlines() or ["measuring was ended"])[-1])
-    found = json.loads(done.stdout)
-    modules = sorted(found["modules"].items())
-    if as_json:
-        print_json(found)
-    else:
-        print_table(
-            "Branches of the specification reached by recorded steps",
-            ("module", "branches", "out of reach", "missed"),
-            [
-                [name, one["branches"], len(one["unrecorded"]), len(one["missed"])]
-                for name, one in modules
-            ],
-        )
-        for kind in ("unrecorded", "missed", "stale"):
-            for name, one in modules:
-                for place in one[kind]:
-                    print(f"{kind}: {name}: {place}")
-    problems = sum(len(one["missed"]) + len(one["stale"]) for _, one in modules)
-    return PROBLEMS if problems else FINE
+    return print_coverage(paths, "Branches of the specification reached by recorded steps", as_json)

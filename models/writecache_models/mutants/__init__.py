@@ -10,9 +10,10 @@ It gives the function other code, not its callers another function: so nothing h
 nothing can be missed, whoever imported the function, and whenever.  While a mutant is planted none
 of its functions can be planted again; mutants of other functions can.
 
-Families: `historical` (what upstream once mended) and `ordering` (what must come before what).  Who
-judges a mutant takes the profile that it names, *with all repairs*: it then shows as a breach of a
-contract that holds without it.
+Families: `historical` (what upstream once mended), `ordering` (what must come before what) and
+`missing` (one repair is not made: no edit, but another profile).  Who judges a mutant takes the
+profile that it names, *with all repairs* (`profile_of`): it then shows as a breach of a contract
+that holds without it.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ from inspect import getsource
 from textwrap import dedent
 from types import CodeType, FunctionType
 from typing import Any, Literal, NamedTuple
+
+from writecache_spec.profile import PROFILES, Profile
+from writecache_spec.repairs import NO_REPAIRS, Repair
 
 
 class Edit(NamedTuple):
@@ -52,10 +56,21 @@ class Mutant(NamedTuple):
     """How many I/Os must fail before it can be seen."""
     n_entries: int = 1
     """With fewer cache blocks of 512 bytes it does no harm."""
-    caught_by: Literal["machines", "vectors"] = "machines"
-    """Whether the contract is broken, or what is done is only not what kernels do."""
+    pmem_mode: bool = False
+    """Whether it can be seen in persistent-memory mode only."""
+    caught_by: Literal["machines", "activations", "vectors"] = "machines"
+    """Whether the contract is broken, a table kills the kernel, or what is done is only not what
+    kernels do."""
+    without: Repair | None = None
+    """A repair that is not made, where that is all that is wrong."""
     equivalent: str | None = None
     """Why nobody can see it; None where somebody must."""
+
+
+def profile_of(mutant: Mutant) -> Profile:
+    """The one that it is judged by: with all repairs, but for the one that it is without."""
+    missing = NO_REPAIRS if mutant.without is None else frozenset({mutant.without})
+    return PROFILES[mutant.profile].repaired(without=missing)
 
 
 class PlantError(Exception):

@@ -36,6 +36,10 @@ class Aim(NamedTuple):
     crashes: tuple[float, ...] = (0.0, 0.0, 0.03)
     twice: bool = False
     """Whether sector 0 is stocked twice."""
+    failing: float = 1.0
+    late: str = ""
+    """As in a plan."""
+    pmem_mode: bool = False
 
 
 _SMALL: Final = Aim(
@@ -49,6 +53,9 @@ _STOCKED: Final = _SMALL._replace(
 )
 _REVIVED: Final = _STOCKED._replace(themes=("message_flush", "write message_flush"), twice=True)
 
+_MEMORY: Final = _SMALL._replace(pmem_mode=True)
+_MEMORY_EAGER: Final = _MEMORY._replace(options=("5 nofua high_watermark 0 low_watermark 0",))
+
 _MESSAGES: Final = _PAIR._replace(themes=("write flush message_flush",), options=(LAZY, EAGER))
 _SUSPENDS: Final = _SMALL._replace(themes=("write suspend resume",), options=(LAZY, EAGER))
 
@@ -60,10 +67,15 @@ _AIMS: Final[Mapping[str, Aim]] = {
     "overwrites-not-awaited": _PAIR._replace(n_entries=(1, 2)),
     "whole-pass-does-not-restart": _MESSAGES,
     "whole-pass-does-not-drain": _MESSAGES,
+    "flush-message-does-not-commit": _MESSAGES._replace(
+        themes=("write message_flush",), n_entries=(3,), n_clients=(1,)
+    ),
     "flush-message-asks-for-a-pass": _MESSAGES,
     "flush-message-hides-error": _SMALL._replace(themes=("write message_flush",)),
     "suspend-does-not-commit": _SUSPENDS,
     "suspend-does-not-wait-for-writeback": _SUSPENDS,
+    "pass-forgets-overwrites": _PAIR._replace(options=(EAGER,), n_entries=(3,)),
+    "error-wakes-nobody": _MESSAGES._replace(options=(EAGER,)),
     "duplicates-freed-before-superblock": _SMALL,
     "blocks-freed-under-readers": _SMALL._replace(
         themes=("write read",), options=(EAGER, "0"), n_entries=(2, 3), n_clients=(2, 3)
@@ -94,16 +106,59 @@ _AIMS: Final[Mapping[str, Aim]] = {
     "resume-erases-without-flushing": _REVIVED,
     "resume-erases-in-memory-only": _REVIVED,
     "resume-leaves-duplicates": _REVIVED,
+    "without-overwrite-newest": _SMALL._replace(
+        themes=("write_0_2 write_1_1 discard_0_1 discard_1_1",),
+        n_entries=(4,),
+        n_clients=(1,),
+        late="timer",
+    ),
+    "without-run-over-duplicates": _SMALL._replace(
+        themes=("write_2_1 write_0_2 discard_0_2 write_3_1 write_0_3",),
+        n_blocks=(4,),
+        n_entries=(5,),
+        n_clients=(1,),
+    ),
+    "without-wake-after-error": _SMALL._replace(themes=("write message_flush",), n_clients=(1,)),
+    "without-reads-before-freeing": _PAIR._replace(
+        themes=("write_0_2 write_1_1 write_2_1 read",), n_blocks=(3,), n_entries=(3,), late="io"
+    ),
+    "without-no-commit-after-error": _SMALL,
+    "without-resume-flushes": _SMALL._replace(
+        themes=("write suspend open",), options=("0",), n_entries=(2,), n_clients=(1,), failing=0.2
+    ),
+    "without-resume-keeps-memory": _SMALL._replace(themes=("write flush suspend resume",)),
+    "memory-fua-not-committed": _MEMORY._replace(themes=("write_fua",)),
+    "memory-freed-before-origin-flush": _MEMORY_EAGER,
+    "memory-freed-without-fence": _MEMORY_EAGER,
+    "memory-freed-in-processor-only": _MEMORY_EAGER,
+    "memory-resume-erases-without-fence": _MEMORY._replace(crashes=(0.1,)),
+    "memory-resume-erases-in-processor-only": _MEMORY._replace(crashes=(0.1,)),
+    "without-fua-commits-beginning": _MEMORY._replace(
+        themes=("write write_fua message_cleaner",), n_clients=(1,)
+    ),
+    "without-remainder-is-the-end": _MEMORY._replace(
+        themes=("write read",), n_blocks=(3,), n_clients=(1,)
+    ),
 }
 
 
 def aim_of(mutant: Mutant) -> Aim:
     """Where a mutant is hunted."""
-    aim = _AIMS.get(mutant.name, Aim())
+    aim = _AIMS.get(mutant.name, _MEMORY if mutant.pmem_mode else Aim())
     return aim._replace(failures=(mutant.failures,)) if mutant.failures else aim
+
+
+def has_aim(mutant: Mutant) -> bool:
+    """Whether it has one of its own."""
+    return mutant.name in _AIMS
 
 
 def among(theme: str, op: Op) -> bool:
     """Whether an operation is one of a theme's, which names operations or how they begin."""
     words = ["_".join(map(str, op[:n])) for n in range(1, len(op) + 1)]
     return not theme or not set(words).isdisjoint(theme.split())
+
+
+def named(theme: str, op: Op) -> bool:
+    """Whether a theme names exactly this operation."""
+    return "_".join(map(str, op)) in theme.split()

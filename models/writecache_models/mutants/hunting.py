@@ -10,18 +10,20 @@ Time is the processor's, so that what else runs does not matter.
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from itertools import combinations
 from random import Random
 from time import process_time
 from typing import Final, NamedTuple
 
+from writecache_models.activating import draw_table, judge
 from writecache_models.candidates import Turn
-from writecache_models.mutants import Mutant, planted
-from writecache_models.mutants.aims import aim_of, among
+from writecache_models.mutants import Mutant, planted, profile_of
+from writecache_models.mutants.aims import aim_of, among, named
 from writecache_models.mutants.replaying import replay
-from writecache_models.mutants.stocked import QuickJudge, StockedWalker, TimeIsUpError
+from writecache_models.stocked import Plan, QuickJudge, StockedWalker, TimeIsUpError
 from writecache_models.walking import Bounds, Wrong, usual_ops
-from writecache_models.world import Setting
-from writecache_spec.profile import PROFILES
+from writecache_models.world import Setting, with_memory
 from writecache_spec.units import ByteCount
 
 LONGEST: Final = 80
@@ -44,6 +46,8 @@ class Hunted(NamedTuple):
     n_ops: int = 0
     n_events: int = 0
     """Of the shrunk trace; a recorded trace has operations only, up to the one that differs."""
+    n_crashes: int = 0
+    """On its way, and at its end where that is what shows what is wrong."""
     path: tuple[Turn, ...] = ()
     not_the_mutants: tuple[str, ...] = ()
     """What went wrong on walks without the mutant, too."""
@@ -63,6 +67,8 @@ def hunt(mutant: Mutant, seed: str, seconds: float) -> Hunted:
 
     if mutant.caught_by == "vectors" and mutant.equivalent is None:
         return _replayed(mutant, seconds)
+    if mutant.caught_by == "activations":
+        return _activated(mutant, seed, in_time)
     others: Counter[str] = Counter()
     walks = 0
     while in_time():
@@ -73,12 +79,16 @@ def hunt(mutant: Mutant, seed: str, seconds: float) -> Hunted:
             continue
         taken = process_time() - start
         wrong, other = shrink(mutant, name, wrong)
+        at_end = _shows_in_a_crash(mutant, name, wrong)
         if other:
             others[other.what] += 1
             continue
         caught = Hunted(mutant, taken, walks, "walks", wrong.what, name)
         n_ops = sum(is_operation(event) for event in wrong.path)
-        caught = caught._replace(n_ops=n_ops, n_events=len(wrong.path), path=wrong.path)
+        n_crashes = sum(event[0] == "crash" for event in wrong.path) + at_end
+        caught = caught._replace(
+            n_ops=n_ops, n_events=len(wrong.path), n_crashes=n_crashes, path=wrong.path
+        )
         return caught._replace(not_the_mutants=tuple(others))
     return Hunted(mutant, process_time() - start, walks, not_the_mutants=tuple(others))
 
@@ -86,9 +96,9 @@ def hunt(mutant: Mutant, seed: str, seconds: float) -> Hunted:
 def walk(mutant: Mutant, seed: str, in_time: Callable[[], bool]) -> Wrong | None:
     """Walk once with a mutant: what went wrong."""
     random = Random(seed)
-    make = draw(mutant, random)
+    plan = draw(mutant, random)
     with planted(mutant), suppress(TimeIsUpError):
-        walker = make.walker()
+        walker = _walker(plan)
         walker.in_time = in_time
         return walker.walk(random, LONGEST)
     return None
@@ -96,16 +106,23 @@ def walk(mutant: Mutant, seed: str, in_time: Callable[[], bool]) -> Wrong | None
 
 def shrink(mutant: Mutant, seed: str, wrong: Wrong) -> tuple[Wrong, Wrong | None]:
     """What is needed of what went wrong on a walk, and what goes wrong there without the mutant."""
-    make = draw(mutant, Random(seed))
+    plan = draw(mutant, Random(seed))
     end = process_time() + SHRINKING
     with planted(mutant):
-        walker = make.walker()
+        walker = _walker(plan)
         walker.in_time = lambda: process_time() < end
         wrong = walker.shrink(wrong)
-    return wrong, make.walker().replay(wrong.path)
+    whole = plan._replace(used=replace(plan.used, profile=plan.used.profile.repaired()))
+    return wrong, _walker(whole).replay(wrong.path)
 
 
-def draw(mutant: Mutant, random: Random) -> "Make":
+def _shows_in_a_crash(mutant: Mutant, seed: str, wrong: Wrong) -> bool:
+    """Whether it takes a loss of power after the path's last event to see what is wrong."""
+    with planted(mutant):
+        return _walker(draw(mutant, Random(seed))).replay(wrong.path, crashes=False) != wrong
+
+
+def draw(mutant: Mutant, random: Random) -> Plan:
     """Everything about a walk but its events."""
     aim = aim_of(mutant)
     block_size = ByteCount(random.choice(aim.block_sizes))
@@ -113,42 +130,30 @@ def draw(mutant: Mutant, random: Random) -> "Make":
     n_entries = random.choice(aim.n_entries)
     n_stocked = max(n_entries - random.choice(aim.n_free), 0) if aim.n_free else 0
     size = block_size // 512
+    profile = profile_of(mutant)
     used = Setting(
-        PROFILES[mutant.profile].repaired(),
+        with_memory(profile, block_size) if aim.pmem_mode else profile,
         random.choice(aim.options),
         n_entries,
         n_blocks * size,
         block_size,
+        aim.pmem_mode,
     )
     theme = random.choice(aim.themes)
-    discards = [("discard", sector, size) for sector in range(0, n_blocks * size, size)]
-    ops = tuple(op for op in dict.fromkeys((*usual_ops(used), *discards)) if among(theme, op))
+    ends = range(0, (n_blocks + 1) * size, size)
+    discards = [("discard", begin, end - begin) for begin, end in combinations(ends, 2)]
+    usual = {*usual_ops(used), *(op for op in discards if op[2] == size)}
+    # Longer discards only where a theme has them by name.
+    known = dict.fromkeys((*usual_ops(used), *discards))
+    ops = tuple(op for op in known if among(theme, op) and (op in usual or named(theme, op)))
     bounds = Bounds(ops, random.choice(aim.n_clients), random.choice(aim.failures))
-    return Make(used, bounds, n_stocked, random.choice(aim.crashes), aim.twice)
+    crashes = random.choice(aim.crashes)
+    return Plan(used, bounds, n_stocked, aim.twice, crashes, aim.failing, aim.late)
 
 
-class Make(NamedTuple):
-    """Makes walkers that know nothing of each other."""
-
-    used: Setting
-    """As if the origin had only the blocks that operations use."""
-    bounds: Bounds
-    n_stocked: int
-    crashes: float
-    twice: bool
-
-    def walker(self) -> StockedWalker:
-        """A new one."""
-        sectors = self.used.origin_sectors + self.n_stocked * self.used.block_sectors
-        setting = Setting(
-            self.used.profile,
-            self.used.options,
-            self.used.n_entries,
-            sectors,
-            self.used.block_size,
-        )
-        judge = QuickJudge(setting, depth=1)
-        return StockedWalker(setting, self.bounds, judge, self.n_stocked, self.crashes, self.twice)
+def _walker(plan: Plan) -> StockedWalker:
+    # Persistent memory has too many words to look at contents that are spread evenly.
+    return plan.walker(None if plan.used.pmem_mode else QuickJudge(plan.setting, depth=1))
 
 
 def is_operation(event: Turn) -> bool:
@@ -156,6 +161,21 @@ def is_operation(event: Turn) -> bool:
     if event[0] == "crash":
         return is_operation(event[1])
     return event[0] in ("begin", "open")
+
+
+def _activated(mutant: Mutant, seed: str, in_time: Callable[[], bool]) -> Hunted:
+    start = process_time()
+    number = 0
+    with planted(mutant):
+        while in_time():
+            name = f"{seed}/{mutant.name}/{number}"
+            number += 1
+            wrong = judge(table := draw_table(Random(name)), profile_of(mutant))
+            if wrong is None:
+                continue
+            hunted = Hunted(mutant, process_time() - start, number, "activations", wrong, name)
+            return hunted._replace(n_ops=1, n_events=1, path=(("open", table.line),))
+    return Hunted(mutant, process_time() - start, number)
 
 
 def _replayed(mutant: Mutant, seconds: float) -> Hunted:

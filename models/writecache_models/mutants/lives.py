@@ -74,8 +74,6 @@ _MESSAGES: Final = (
         "flush-message-does-not-commit",
         "a flush message does not commit before it asks for writeback",
         (Edit(messages._flush_message, "    wc = flush(wc, transcript)\n", ""),),
-        equivalent="the writeback that it asks for commits every uncommitted block on its way, and "
-        "the message ends after that",
     ),
     Mutant(
         "flush-message-asks-for-a-pass",

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from writecache_models.checker import Candidate, Checker, Verdict
 from writecache_models.fixtures import shipped_vectors
 from writecache_models.mutants import Mutant, planted
-from writecache_models.mutants.stocked import TimeIsUpError
 from writecache_models.observations import UnusableStepError, profile_of
+from writecache_models.stocked import TimeIsUpError
 from writecache_models.vectors import Op, Trace, read_traces
 
 EFFORT: Final = 64

@@ -10,10 +10,11 @@ After a crash the contract knows what may be there; the walk goes on with that.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
-from writecache_models.candidates import Turn
+from writecache_models.candidates import Turn, fails
 from writecache_models.recovery import Judge
 from writecache_models.stage import Moment
 from writecache_models.symbolic import Image, Remains, Shape, Symbol
@@ -27,6 +28,7 @@ from writecache_spec.units import Sector, SequenceCount
 from writecache_spec.vector import Vector
 
 _ANY: Final = 2**20
+_MOSTLY: Final = 0.9
 _OLD: Final = -1
 """A value that no request writes."""
 MOST_IMAGES: Final = 200
@@ -58,35 +60,71 @@ class QuickJudge(Judge):
         return super().fail_at(moment._replace(remains=Some(*moment.remains)))
 
 
-class StockedWalker(Walker):
-    """Walks in one setting, in one life or in several."""
+class Plan(NamedTuple):
+    """Everything about a walk but its events; makes walkers that know nothing of each other."""
 
-    def __init__(
-        self,
-        setting: Setting,
-        bounds: Bounds,
-        judge: Judge | None = None,
-        n_stocked: int = 0,
-        crashes: float = 0.0,
-        twice: bool = False,
-    ) -> None:
-        super().__init__(setting, bounds, judge)
-        self.n_stocked, self.twice = n_stocked, twice
-        self.crashes = crashes
-        """How likely an event is the last before the power fails."""
+    used: Setting
+    """As if the origin had only the blocks that operations use."""
+    bounds: Bounds
+    n_stocked: int = 0
+    """Blocks that are in the cache at first, and none of which an operation uses."""
+    twice: bool = False
+    """Whether sector 0 is stocked too, in two versions."""
+    crashes: float = 0.0
+    """How likely an event is the last before the power fails."""
+    failing: float = 1.0
+    """How likely I/Os may fail next, where any may still fail."""
+    late: str = ""
+    """Events of this name mostly wait until nothing else can happen."""
+    start: tuple[Turn, ...] = ()
+    """What happens first, as far as it can."""
+
+    @property
+    def setting(self) -> Setting:
+        """With all blocks of the origin."""
+        stocked_sectors = self.n_stocked * self.used.block_sectors
+        return replace(self.used, origin_sectors=self.used.origin_sectors + stocked_sectors)
+
+    def walker(self, judge: Judge | None = None) -> "StockedWalker":
+        """A new one."""
+        return StockedWalker(self, judge)
+
+
+class StockedWalker(Walker):
+    """Walks as planned, in one life or in several."""
+
+    def __init__(self, plan: Plan, judge: Judge | None = None) -> None:
+        super().__init__(plan.setting, plan.bounds, judge)
+        self.plan = plan
         self.in_time: Callable[[], bool] = lambda: True
         self._shortest: Wrong | None = None
+        self._start: list[Turn] = []
+
+    def walk(self, random: Random, n_steps: int) -> Wrong | None:
+        """Go at random, until something is wrong or for so many events."""
+        self._start = list(self.plan.start)
+        return super().walk(random, n_steps)
 
     def options(self, world: World, random: Random) -> Iterator[Turn]:
         """What may be next, at random."""
-        if self.n_stocked and _is_new(world):
-            yield ("stock", self.n_stocked, self.twice)
+        if self.plan.n_stocked and _is_new(world):
+            yield ("stock", self.plan.n_stocked, self.plan.twice)
             return
-        fails = world.wc is not None and random.random() < self.crashes
-        for event in super().options(world, random):
-            if fails:
+        if self._start and self.possible(world, event := self._start.pop(0)):
+            yield event
+        loses_power = world.wc is not None and random.random() < self.plan.crashes
+        for event in self._in_order(list(super().options(world, random)), random):
+            if loses_power:
                 yield ("crash", event, random.randrange(_ANY), random.randrange(_ANY))
             yield event
+
+    def _in_order(self, events: list[Turn], random: Random) -> list[Turn]:
+        """As the plan says; nothing is drawn where it says nothing."""
+        if self.plan.failing < 1 and random.random() >= self.plan.failing:
+            events = [event for event in events if not fails(event)]
+        if self.plan.late and random.random() < _MOSTLY:
+            events.sort(key=lambda event: event[0] == self.plan.late)
+        return events
 
     def possible(self, world: World, event: Turn) -> bool:
         """Whether an event is one of those that may be next, these two included."""
@@ -140,6 +178,7 @@ class StockedWalker(Walker):
             return None
         if after.violations:
             return after.world, after.violations[0]
+        self.n_moments = len(after.moments)
         moment: Moment = after.moments[number % len(after.moments)]
         if found := self.judge.fail_at(moment):
             return after.world, found[0]
