@@ -128,9 +128,9 @@ def covering(place: Place, known: dict[str, set[str]]) -> list[str]:
 
     What is reached only through `step` is judged by every test that plays a machine.
     """
-    exact = known.get(f"{place.module}.{place.name}") if place.name else None
+    exact = known.get(f"{place.module}.{place.name}", set()) if place.name else set()
     own = {f"test_{place.module}"}.intersection(path.stem for path in ROOT.glob("tests/*/*.py"))
-    return sorted(own.union(exact or known.get(place.module, ())))
+    return sorted(own | (exact or known.get(place.module, set())))
 
 
 def page() -> str:
