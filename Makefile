@@ -35,7 +35,7 @@ doctest: $(READY)
 
 # Two hash seeds: nothing may depend on the order of a set.
 unit: $(READY)
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q tests/spec tests/models tests/test_layers.py
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q tests/spec tests/models tests/test_layers.py tests/test_kernel_functions.py
 	PYTHONHASHSEED=4711 $(BIN)/python -m pytest -q tests/spec tests/models
 
 # The theorems, their twins, and the executor that proves them.

@@ -44,9 +44,16 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         'raise ValueError(f"a superblock has {SUPERBLOCK_SIZE} bytes, not {len(data)}")': _MISUSE,
         "if len(data) % ENTRY_SIZE: -> raise ValueError("
         'f"entries have {ENTRY_SIZE} bytes each, and {len(data)} are no multiple")': _MISUSE,
-        _by_itself(
-            'return b"".join([_ENTRY.pack(sector, seq_count) for sector, seq_count in entries])'
-        ): "for those who craft images",
+        **dict.fromkeys(
+            map(
+                _by_itself,
+                (
+                    "words = [word for entry in entries for word in entry]",
+                    'return struct.pack(f"<{len(words)}Q", *words)',
+                ),
+            ),
+            "for those who craft images",
+        ),
     },
     "commit": {
         "case SuperblockWrite.BLOCK: -> return config.block_sectors": (

@@ -58,8 +58,10 @@ ASSUMPTIONS: Final = (
     (
         "number of blocks",
         "Commit, discard and the end of writeback are proved for as many blocks in use as the "
-        "bound says, among any number that is free, from any state that keeps the invariants: by "
-        "induction that is any length of trace, but not any number of blocks in use.",
+        "bound says, among any number that is free, from any state that keeps the invariants, and "
+        "end in one: by induction that is any length of trace of these operations, but not any "
+        "number of blocks in use.  That writes, passes of writeback and suspends keep the "
+        "invariants is searched, not proved.",
     ),
     (
         "struct",
