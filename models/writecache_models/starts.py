@@ -144,6 +144,18 @@ STARTS: Final = (
         "flush thread None; io 0 True; begin write 1 1; map 2; io 0 False; begin write 0 2; "
         "map 3; io 0 False; begin suspend",
     ),
+    # open / within / uncommitted, 2nd: a commit has written its entries, and the power fails
+    Start(
+        _LAZY,
+        (
+            *events_of(
+                "open; begin write 1 1; map 0; io 0 False; begin flush; map 1; map 1; "
+                "flush thread None; io 0 False; begin write 0 2; map 2; io 0 False"
+            ),
+            ("crash", ("begin", "message", "flush"), 0, 1),
+            ("open",),
+        ),
+    ),
 )
 
 MEMORY_STARTS: Final = (
