@@ -17,8 +17,8 @@ from writecache_spec.profile import PROFILES
 PROFILE = PROFILES["1.6.0"].repaired()
 LAZY = "4 high_watermark 100 low_watermark 100"
 WALKS = (
-    3, 35, 64, 66, 74, 87, 95, 96, 106, 107, 109, 111, 137, 140, 144, 150, 155, 177, 199, 250, 280,
-    315, 318, 343, 358, 395,
+    3, 35, 44, 66, 73, 74, 87, 96, 114, 133, 140, 144, 163, 169, 194, 197, 215, 229, 264, 277, 280,
+    291, 315, 318, 325, 327, 343, 345, 364, 387,
 )  # fmt: skip
 """Few walks, of the first that a seed names, that reach everything."""
 
