@@ -47,9 +47,10 @@ MEMORY_SHARE: Final = 0.25
 """Of the walks: those in persistent-memory mode, where crashes have more outcomes."""
 STOCKED: Final = (0, 0, 0, 0, 0, 0, 0, 26)
 """Blocks that are in the cache at first; with 26 the metadata has more than one sector."""
-STARTED: Final = 0.25
-MEMORY_STARTED: Final = 0.35
-"""How many walks begin with one of `STARTS`, or of `MEMORY_STARTS`: those are fewer walks."""
+STARTED: Final = 0.4
+"""How many walks with all repairs begin with one of `STARTS`, or of `MEMORY_STARTS`; those without
+one seldom do, as what it mends is mostly near."""
+SELDOM: Final = 0.1
 LATE: Final = ("", "io", "map", "flush thread", "work", "copy", "endio take", "endio", "go on")
 """What mostly comes last of all that can happen."""
 LIVES: Final = (("resume",), ("suspend",), ("open",))
@@ -110,13 +111,16 @@ def draw(profile: Profile, random: Random, repaired: bool) -> tuple[Repair | Non
     acting = ALL_REPAIRS if pmem_mode else ALL_REPAIRS - OF_MEMORY
     missing = None if repaired else random.choice(sorted(acting, key=lambda one: one.name))
     without = NO_REPAIRS if missing is None else frozenset({missing})
-    return missing, plan(profile.repaired(without=without), random, pmem_mode)
+    started = SELDOM if without else STARTED
+    return missing, plan(profile.repaired(without=without), random, pmem_mode, started)
 
 
-def plan(profile: Profile, random: Random, pmem_mode: bool = False) -> Plan:
+def plan(
+    profile: Profile, random: Random, pmem_mode: bool = False, started: float = SELDOM
+) -> Plan:
     """A walk of exactly this profile, or of the same on a kernel that has persistent memory."""
-    starts, share = (MEMORY_STARTS, MEMORY_STARTED) if pmem_mode else (STARTS, STARTED)
-    start = random.choice(starts) if random.random() < share else None
+    starts = MEMORY_STARTS if pmem_mode else STARTS
+    start = random.choice(starts) if random.random() < started else None
     used, n_stocked = _setting(profile, random, start, pmem_mode)
     bounds = Bounds(
         _some(usual_ops(used), random), random.randint(1, 3), random.choice((0, 0, 1, 2))

@@ -144,6 +144,12 @@ STARTS: Final = (
         "flush thread None; io 0 True; begin write 1 1; map 2; io 0 False; begin write 0 2; "
         "map 3; io 0 False; begin suspend",
     ),
+    # suspend / within / flushed
+    _start(
+        _EAGER,
+        "open; begin write 0 1; map 0; io 0 False; work None; work None; begin write 1 1; "
+        "copy 0 False; map 1; io 0 False; endio take None; begin suspend",
+    ),
     # open / within / uncommitted, 2nd: a commit has written its entries, and the power fails
     Start(
         _LAZY,

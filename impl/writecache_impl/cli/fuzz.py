@@ -21,7 +21,7 @@ from writecache_spec.profile import PROFILES, Profile
 
 WALKS_AT_ONCE = 20
 SECONDS = 30.0
-LONGEST = 110.0
+LONGEST = 120.0
 """Seconds, where walks go on until no cell of the matrix is empty."""
 
 
