@@ -122,6 +122,9 @@ def judge(given: Table, profile: Profile) -> str | None:
     made = construct(profile, given.line, given.devices, given.superblock, given.failing_ios)
     if isinstance(made.result, Broken):
         return f"a panic: {made.result.reason.name}"
+    reads = first_block_of(profile, given.line, given.devices)
+    if reads is None and not isinstance(made.result, Refusal):
+        return "accepted, though nothing of the device is read"
     if isinstance(made.result, Refusal):
         return None if made.result.errno and made.result.message else "a refusal without a reason"
     return _judge_cache(given, profile, made.result)
@@ -133,7 +136,7 @@ def _judge_cache(given: Table, profile: Profile, wc: State) -> str | None:
     if not isinstance(again.result, State) or table(again.result) != line:
         return f"its own table comes to something else: {line}"
     if first_block_of(profile, line, given.devices) is None:
-        return f"its own table has no beginning: {line}"
+        return f"nothing of the device is read with its own table: {line}"
     n_blocks = wc.config.n_blocks
     if n_blocks > _MOST_BLOCKS:
         return None

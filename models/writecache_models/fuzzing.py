@@ -47,7 +47,7 @@ MEMORY_SHARE: Final = 0.25
 """Of the walks: those in persistent-memory mode, where crashes have more outcomes."""
 STOCKED: Final = (0, 0, 0, 0, 0, 0, 0, 26)
 """Blocks that are in the cache at first; with 26 the metadata has more than one sector."""
-STARTED: Final = 0.15
+STARTED: Final = 0.25
 MEMORY_STARTED: Final = 0.35
 """How many walks begin with one of `STARTS`, or of `MEMORY_STARTS`: those are fewer walks."""
 LATE: Final = ("", "io", "map", "flush thread", "work", "copy", "endio take", "endio", "go on")

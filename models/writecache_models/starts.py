@@ -105,6 +105,57 @@ STARTS: Final = (
         "io 0 False; begin flush; map 6; flush thread 0; begin suspend; work None; work None; "
         "go on; begin open",
     ),
+    # message flush / within / committed
+    _start(
+        _LAZY,
+        "open; begin write 1 1; begin write_fua 0 1; map 1; io 0 False; flush thread None; "
+        "map 0; io 0 False; begin message flush",
+    ),
+    # message flush / within / overwritten
+    _start(
+        _HASTY,
+        "open; begin write_fua 0 1; map 0; io 0 False; flush thread None; begin write 0 2; "
+        "map 1; map 1; io 0 False; io 0 False; begin message flush",
+    ),
+    # message flush / within / copied
+    _start(
+        _HASTY,
+        "open; begin write 0 2; begin write 0 1; map 1; io 0 False; work None; work None; "
+        "map 0; copy 0 False; io 0 False; begin message flush",
+    ),
+    # select / within / committed, 2nd
+    _start(
+        _EAGER,
+        "open; begin write 0 1; map 0; io 0 False; begin write 1 1; begin write_fua 0 1; "
+        "timer autocommit; work None; work None; work None; map 2; io 0 False; work None; "
+        "map 1; io 0 False; work None",
+    ),
+    # suspend / within / committed, 2nd
+    _start(
+        _HASTY,
+        "open; begin write 0 1; map 0; io 0 False; work None; begin write 0 1; work None; "
+        "work None; map 1; io 0 False; begin write 1 1; work None; map 2; io 0 False; "
+        "begin suspend",
+    ),
+    # suspend / within / overwritten
+    _start(
+        _EAGER,
+        "open; begin write 0 1; map 0; io 0 False; begin flush; map 1; map 1; "
+        "flush thread None; io 0 True; begin write 1 1; map 2; io 0 False; begin write 0 2; "
+        "map 3; io 0 False; begin suspend",
+    ),
+    # open / within / uncommitted, 2nd: a commit has written its entries, and the power fails
+    Start(
+        _LAZY,
+        (
+            *events_of(
+                "open; begin write 1 1; map 0; io 0 False; begin flush; map 1; map 1; "
+                "flush thread None; io 0 False; begin write 0 2; map 2; io 0 False"
+            ),
+            ("crash", ("begin", "message", "flush"), 0, 1),
+            ("open",),
+        ),
+    ),
 )
 
 MEMORY_STARTS: Final = (

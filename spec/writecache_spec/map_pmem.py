@@ -75,7 +75,8 @@ def write_pmem(wc: State, request: Bio, now: Jiffies, transcript: Transcript) ->
             wc = wc._replace(stats=stats._replace(write_hits_uncommitted=hits))
         else:
             if index is None and (wc.cleaner or (wc.config.metadata_only and not bio.meta)):
-                if request.fua and bio != request and mends(wc, Repair.FUA_COMMITS_BEGINNING):
+                if request.fua and mends(wc, Repair.FUA_COMMITS_BEGINNING):
+                    # Its beginning may have been stored before it slept, too.
                     wc = flush(wc, transcript)
                 return write_around(wc, bio, transcript)
             if index is not None:

@@ -43,6 +43,12 @@ def test_a_state_that_breaks_an_invariant_is_noticed() -> None:
         assert "violated" in wrongs(KERNEL.repaired())
 
 
+def test_a_cache_of_which_nothing_was_read_is_noticed() -> None:
+    edit = Edit(construct.first_block_of, "if isinstance(arguments, Refusal):", "if True:")
+    with planted(Mutant("planted", "reads nothing", (edit,))):
+        assert wrongs(KERNEL.repaired()) == {"accepted, though nothing of the device is read"}
+
+
 def test_a_refusal_without_a_reason_is_noticed() -> None:
     edit = Edit(construct._check_ssd, 'size.value, "Invalid device size"', 'size.value, ""')
     with planted(Mutant("planted", "says nothing", (edit,))):

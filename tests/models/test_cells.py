@@ -17,8 +17,8 @@ from writecache_spec.profile import PROFILES
 PROFILE = PROFILES["1.6.0"].repaired()
 LAZY = "4 high_watermark 100 low_watermark 100"
 WALKS = (
-    3, 38, 74, 87, 95, 111, 113, 121, 140, 144, 150, 155, 178, 197, 199, 210, 280, 289, 302, 315,
-    318, 325, 341, 358, 395, 426, 488,
+    3, 35, 44, 66, 73, 74, 87, 96, 114, 133, 140, 144, 163, 169, 194, 197, 215, 229, 264, 277, 280,
+    291, 315, 318, 325, 327, 343, 345, 364, 387,
 )  # fmt: skip
 """Few walks, of the first that a seed names, that reach everything."""
 

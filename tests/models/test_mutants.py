@@ -260,6 +260,7 @@ def test_every_repair_has_a_mutant_without_it() -> None:
         ("without-dax-is-asked-for", "activations"),
         ("without-fua-commits-beginning", "walks"),
         ("memory-freed-without-fence", "walks"),
+        ("memory-beginning-forgotten-in-sleep", "walks"),
     ],
 )
 def test_a_missing_repair_is_caught_and_small(name: str, by: str) -> None:

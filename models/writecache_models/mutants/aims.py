@@ -40,6 +40,8 @@ class Aim(NamedTuple):
     late: str = ""
     """As in a plan."""
     pmem_mode: bool = False
+    start: str = ""
+    """What happens first, where a walk has one chance only."""
 
 
 _SMALL: Final = Aim(
@@ -128,6 +130,14 @@ _AIMS: Final[Mapping[str, Aim]] = {
     ),
     "without-resume-keeps-memory": _SMALL._replace(themes=("write flush suspend resume",)),
     "memory-fua-not-committed": _MEMORY._replace(themes=("write_fua",)),
+    "memory-beginning-forgotten-in-sleep": _MEMORY._replace(
+        themes=("write_fua_0_2 message_cleaner",),
+        options=(EAGER,),
+        n_entries=(3,),
+        n_clients=(2,),
+        start="open; begin write_fua 0 2; map 0; work None; work None; copy 0 False; "
+        "begin write_fua 0 2; map 1",
+    ),
     "memory-freed-before-origin-flush": _MEMORY_EAGER,
     "memory-freed-without-fence": _MEMORY_EAGER,
     "memory-freed-in-processor-only": _MEMORY_EAGER,

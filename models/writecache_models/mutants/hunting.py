@@ -22,7 +22,7 @@ from writecache_models.mutants import Mutant, planted, profile_of
 from writecache_models.mutants.aims import aim_of, among, named
 from writecache_models.mutants.replaying import replay
 from writecache_models.stocked import Plan, QuickJudge, StockedWalker, TimeIsUpError
-from writecache_models.walking import Bounds, Wrong, usual_ops
+from writecache_models.walking import Bounds, Wrong, events_of, usual_ops
 from writecache_models.world import Setting, with_memory
 from writecache_spec.units import ByteCount
 
@@ -148,7 +148,8 @@ def draw(mutant: Mutant, random: Random) -> Plan:
     ops = tuple(op for op in known if among(theme, op) and (op in usual or named(theme, op)))
     bounds = Bounds(ops, random.choice(aim.n_clients), random.choice(aim.failures))
     crashes = random.choice(aim.crashes)
-    return Plan(used, bounds, n_stocked, aim.twice, crashes, aim.failing, aim.late)
+    start = events_of(aim.start) if aim.start else ()
+    return Plan(used, bounds, n_stocked, aim.twice, crashes, aim.failing, aim.late, start)
 
 
 def _walker(plan: Plan) -> StockedWalker:

@@ -53,6 +53,15 @@ MEMORIES: Final = (
         Edit(map_pmem.write_pmem, "request.fua or wc.uncommitted_blocks", "wc.uncommitted_blocks"),
     ),
     _mutant(
+        "memory-beginning-forgotten-in-sleep",
+        "a FUA write that slept and then goes on past the cache does not commit its beginning",
+        Edit(
+            map_pmem.write_pmem,
+            "if request.fua and mends",
+            "if request.fua and bio != request and mends",
+        ),
+    ),
+    _mutant(
         "memory-flush-not-committed",
         "a flush is reported without a commit",
         Edit(map._map_flush, "    wc = flush(wc, transcript)\n", ""),
