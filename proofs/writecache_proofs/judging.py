@@ -97,7 +97,8 @@ def judge_theorem(theorem: Theorem, options: Options) -> Outcome:
     started = time.process_time()
     second = SecondSolver(options.second_seconds) if options.second_solver else None
     verdict, problem = _verdict(theorem.check, theorem.edits, options, second)
-    seconds = time.process_time() - started
+    # What asking again takes is not the theorem's time.
+    seconds = time.process_time() - started - (second.spent if second else 0.0)
     undecided = verdict is None
     if verdict is not None:
         problem = _problem(theorem, verdict)

@@ -5,6 +5,7 @@ answer `sat` is a difference, and a failure; a question that takes too long is c
 """
 
 import hashlib
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -31,12 +32,19 @@ class SecondSolver:
 
     def __init__(self, seconds: float) -> None:
         self.counts = Counts()
+        self.spent = 0.0
+        """Of the processor's time, in seconds."""
         self._seconds = seconds
         self._seen: set[bytes] = set()
         self._cvc5: Any = import_module("cvc5")
 
     def __call__(self, terms: Sequence[Any]) -> None:
         """Ask about one contradiction."""
+        started = time.process_time()
+        self._ask_once(terms)
+        self.spent += time.process_time() - started
+
+    def _ask_once(self, terms: Sequence[Any]) -> None:
         solver = z3.Solver()
         solver.add(*terms)
         text = f"(set-logic ALL)\n{solver.to_smt2()}"

@@ -123,8 +123,8 @@ def test_a_request_longer_than_the_buffer_is_refused() -> None:
 
 
 def test_a_target_specification_is_padded_to_eight_bytes() -> None:
-    payload = devicemapper.pack_target(2048, b"linear", "98:0 0")
-    assert struct.unpack_from("=QQiI16s", payload) == (0, 2048, 0, 48, b"linear".ljust(16, b"\0"))
+    payload = devicemapper.pack_target(16, 2048, b"linear", "98:0 0")
+    assert struct.unpack_from("=QQiI16s", payload) == (16, 2048, 0, 48, b"linear".ljust(16, b"\0"))
     assert payload[40:] == b"98:0 0\0\0"
 
 

@@ -215,6 +215,9 @@ def coverage(files: tuple[Path, ...], as_json: bool) -> int:
 
     Exit code 1 if a branch is missed that is not listed as out of a recorder's reach, or is listed
     and reached.
+
+    The JSON object's key `modules` has, by module, `branches`, `missed`, `unrecorded` (out of
+    reach, with the reason) and `stale` (listed, and reached or not there).
     """
     paths = [str(file) for file in named_or_shipped(files)]
     return print_coverage(paths, "Branches of the specification reached by recorded steps", as_json)
