@@ -1,1 +1,1 @@
-"""x"""
+"""What runs: the Linux harness and the command line."""

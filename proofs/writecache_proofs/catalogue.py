@@ -1,31 +1,17 @@
 """All theorems, by family."""
 
 from importlib import import_module
-from typing import Final
 
+from writecache_proofs.families import FAMILIES, MODULES
 from writecache_proofs.judging import Options, Outcome, judge_theorem
 from writecache_proofs.theorem import Family, Theorem
-
-_MODULES: Final = {
-    "sizes": ("sizes", "superblocks"),
-    "bits": ("bits",),
-    "watermarks": ("watermarks",),
-    "sequence": ("sequence",),
-    "codec": ("codec",),
-    "recovery": ("recovery",),
-    "commit": ("commit",),
-    "barriers": ("barriers", "formats"),
-    "crosshair": ("crosshair",),
-}
-FAMILIES: Final = tuple(_MODULES)
-"""Names, in the order in which they are shown."""
 
 
 def theorems(families: tuple[str, ...] = FAMILIES) -> list[Theorem]:
     """The theorems of some families."""
     found: list[Theorem] = []
     for family in families:
-        for module in _MODULES[family]:
+        for module in MODULES[family]:
             loaded = import_module(f"writecache_proofs.families.{module}")
             for value in vars(loaded).values():
                 if isinstance(value, Family) and value.module == loaded.__name__:

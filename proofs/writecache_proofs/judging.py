@@ -7,7 +7,7 @@ between the executor and Python is a *problem* of the theorem, and never counts 
 
 import time
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from writecache_models.mutants import Edit, Mutant, PlantError, planted
 from writecache_proofs.second_solver import Counts, SecondSolver
@@ -45,12 +45,15 @@ class TwinOutcome(NamedTuple):
     """What came of a twin."""
 
     words: str
-    refuted: bool
+    fine: bool
+    """Whether it is as it must be."""
     what: str
-    """The claim that failed; or why the twin was not refuted."""
+    """The claim that failed; or why the twin is not as it must be."""
     values: dict[str, int]
-    """The counterexample."""
+    """The counterexample; or the witness of what holds."""
     finding: str | None = None
+    verdict: Literal["refuted", "held"] = "refuted"
+    """What it must be: a broken twin refuted; what ships, beside a theorem of necessity, held."""
 
 
 class Outcome(NamedTuple):
@@ -77,7 +80,7 @@ class Outcome(NamedTuple):
     @property
     def fine(self) -> bool:
         """Whether the theorem holds and all that was asked for beside."""
-        return self.held and all(twin.refuted for twin in self.twins)
+        return self.held and all(twin.fine for twin in self.twins)
 
 
 _NO_VERDICT = (
@@ -167,7 +170,7 @@ def _judge_twin(theorem: Theorem, twin: Twin, options: Options) -> TwinOutcome:
         # The other way round: as it ships, the property must hold.
         what = "holds" if found is None else f"fails as it ships: {found.what}"
         values = found.values if found else verdict.witness or {}
-        return TwinOutcome(twin.words, found is None, what, dict(values))
+        return TwinOutcome(twin.words, found is None, what, dict(values), verdict="held")
     if found is None:
         return TwinOutcome(twin.words, False, "holds, and should not", {}, twin.finding)
     if twin.edits and (still := _fails_unplanted(check, found.values)):

@@ -59,9 +59,8 @@ class Theorem(NamedTuple):
     twins: tuple[Twin, ...]
     kind: Kind = Kind.PROVED
     bound: str = ""
-    """Of what the claim is made, where that is not everything; empty where it is."""
-    premises: tuple[str, ...] = ()
-    """In words; what the whole family assumes stands in `assumptions`."""
+    """Of what the claim is made, where that is not everything; empty where it is.  What all of a
+    family assume stands in `assumptions`."""
     edits: tuple[Edit, ...] = ()
     """What is planted: the theorem says that the property fails then, or holds nevertheless."""
     deep: bool = False
@@ -81,7 +80,6 @@ class Family:
         *twins: Twin,
         kind: Kind = Kind.PROVED,
         bound: str = "",
-        premises: tuple[str, ...] = (),
         deep: bool = False,
     ) -> Callable[[Check], Check]:
         """Make a theorem of a property; its docstring is the statement, its name the name."""
@@ -90,7 +88,7 @@ class Family:
             self.theorems.append(
                 Theorem(
                     self.name, name_of(check), statement_of(check), check, twins, kind, bound,
-                    premises, deep=deep,
+                    deep=deep,
                 )
             )  # fmt: skip
             return check

@@ -96,7 +96,10 @@ class FlushDevice(NamedTuple):
 
 
 class StoreSuperblock(NamedTuple):
-    """Store some of the superblock's fields in persistent memory, each by itself."""
+    """Store some of the superblock's fields in persistent memory, a word each.
+
+    Magic and version share a word of 8 bytes: named together they are one store.  A repaired format
+    rests on that (`Repair.FORMAT_VERSION`); as two stores a crash could keep the magic alone."""
 
     superblock: Superblock
     fields: tuple[str, ...]

@@ -10,22 +10,18 @@ import click
 from writecache_impl.cli.common import Seconds, meter, print_json, print_table
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
 from writecache_impl.judging import Workers, default_jobs
+from writecache_proofs.families import FAMILIES
 
 if TYPE_CHECKING:
     from writecache_proofs.judging import Options, Outcome
     from writecache_proofs.second_solver import Counts
 
-_FAMILIES: Final = (
-    "sizes", "bits", "watermarks", "sequence", "codec", "recovery", "commit", "barriers",
-    "crosshair",
-)  # fmt: skip
-"""As `writecache_proofs.catalogue` has them, which needs the solver."""
 LEAST_CONFIRMED: Final = 0.9
 """Of what the second solver is asked."""
 
 
 @click.command()
-@click.option("--family", "families", type=click.Choice(_FAMILIES), multiple=True)
+@click.option("--family", "families", type=click.Choice(FAMILIES), multiple=True)
 @click.option("--theorem", "names", multiple=True, help="Only the theorem of this name.")
 @click.option("--twins", is_flag=True, help="Show every broken twin with its counterexample.")
 @click.option("--assumptions", is_flag=True, help="Print what all proofs assume, and end.")
@@ -55,7 +51,7 @@ def prove(**given: Any) -> int:
         raise click.UsageError(
             f"{', '.join(missing)} is missing: pip install 'writecache-reference[prove]'"
         )
-    chosen = _chosen(given["families"] or _FAMILIES, given["names"], given["deep"])
+    chosen = _chosen(given["families"] or FAMILIES, given["names"], given["deep"])
     outcomes = _judge_all(chosen, given)
     code = _code(outcomes)
     if given["as_json"]:
@@ -147,7 +143,7 @@ def _totals(outcomes: Sequence["Outcome"]) -> dict[str, Any]:
     return {
         "held": sum(one.held for one in outcomes),
         "of": len(outcomes),
-        "twins_refuted": sum(twin.refuted for twin in twins),
+        "twins_as_they_must": sum(twin.fine for twin in twins),
         "twins": len(twins),
         "slowest_seconds": round(max((one.seconds for one in outcomes), default=0.0), 2),
         "second_solver": None if second is None else second._asdict(),
@@ -173,7 +169,7 @@ def _print(outcomes: Sequence["Outcome"], twins_too: bool) -> None:
             one.name.replace("_", " "),
             one.kind.value if one.held else ("undecided" if one.undecided else "REFUTED"),
             one.bound,
-            f"{sum(twin.refuted for twin in one.twins)}/{len(one.twins)}",
+            f"{sum(twin.fine for twin in one.twins)}/{len(one.twins)}",
             f"{one.seconds:.1f}",
         ]
         for one in outcomes
@@ -183,15 +179,16 @@ def _print(outcomes: Sequence["Outcome"], twins_too: bool) -> None:
         if one.problem:
             print(f"{one.name}: {one.problem}{_values(one.counterexample)}")
         for twin in one.twins:
-            if twins_too or not twin.refuted:
-                verdict = "refuted" if twin.refuted else "NOT REFUTED"
+            if twins_too or not twin.fine:
+                verdict = twin.verdict if twin.fine else f"NOT {twin.verdict.upper()}"
                 finding = f" (finding {twin.finding})" if twin.finding else ""
                 words = f"{one.name}: {twin.words}{finding}: {verdict}: {twin.what}"
                 print(f"{words}{_values(twin.values)}")
     totals = _totals(outcomes)
     print(
-        f"{totals['held']} of {totals['of']} theorems hold, {totals['twins_refuted']} of "
-        f"{totals['twins']} broken twins refuted; the slowest took {totals['slowest_seconds']} s"
+        f"{totals['held']} of {totals['of']} theorems hold, {totals['twins_as_they_must']} of "
+        f"{totals['twins']} twins are as they must be (broken ones refuted, and what ships where "
+        f"something is necessary held); the slowest took {totals['slowest_seconds']} s"
     )
     second = totals["second_solver"]
     if second is not None:

@@ -9,9 +9,10 @@ from typing import Final
 
 from writecache_models.mutants import Edit
 from writecache_proofs.families.commit import discard_refines, endio_refines, flush_refines
-from writecache_proofs.families.refining import REPAIRED
-from writecache_proofs.families.states import Placed, cache_of, empty_cache
-from writecache_proofs.symbolic import Run
+from writecache_proofs.families.medium import left, moments, recovers
+from writecache_proofs.families.refining import REPAIRED, begin, committed_at
+from writecache_proofs.families.states import Placed, cache_of
+from writecache_proofs.symbolic import Run, any_of, implies
 from writecache_proofs.theorem import Family, Twin
 from writecache_spec.commit import _commit_superblock, _free_replaced, commit_regions, flush
 from writecache_spec.discard import discard
@@ -22,7 +23,7 @@ from writecache_spec.events import CopyJob, Device
 from writecache_spec.profile import Profile
 from writecache_spec.repairs import Repair
 from writecache_spec.transcript import Transcript
-from writecache_spec.units import BlockIndex, Sector
+from writecache_spec.units import BlockIndex
 
 BARRIERS: Final = Family("barriers", __name__)
 
@@ -121,23 +122,32 @@ BARRIERS.necessary(
 )
 
 
-def copies_are_flushed_before_their_blocks_are_freed(run: Run) -> None:
-    """Before blocks are freed the origin is flushed, unless every copy was written with FUA."""
+def copies_are_durable_before_their_blocks_are_freed(run: Run) -> None:
+    """A copy that has ended is taken, and its block freed; at every moment of that a crash leaves
+    the block, or the origin has durably what was in it: flushed, or written with FUA."""
+    begun = begin(run, 1, REPAIRED, statuses=("progress",))
+    (place,) = begun.places
     fua = run.choose("fua", (False, True))
-    wc = empty_cache(REPAIRED, 4)
-    wc = wc._replace(config=wc.config._replace(writeback_fua=fua))
-    job = CopyJob(BlockIndex(run.choose("block", range(4))), 1, Sector(0))
-    transcript = Transcript()
-    after = take_ended_copies(wc._replace(endio_list=((job, False),)), transcript)
-    flushed = FlushDevice(Device.ORIGIN) in transcript.effects
-    run.claim(flushed or fua, "the origin is flushed")
-    run.claim(after.endio_taken == ((job, False),), "and what was flushed is taken")
+    job = CopyJob(BlockIndex(place), 1, begun.wc.entries[place].original_sector)
+    wc = begun.wc._replace(
+        config=begun.wc.config._replace(writeback_fua=fua), endio_list=((job, False),)
+    )
+    taking, freeing = Transcript(), Transcript()
+    taken = take_ended_copies(wc, taking)
+    free_copied_blocks(taken, freeing)
+    is_home = fua or FlushDevice(Device.ORIGIN) in taking.effects
+    is_its_sector = committed_at(begun) == place
+    for number, medium in enumerate(moments(taken, freeing.effects, begun.medium, begun.places)):
+        remains = left(run, medium, f"crash {number}", begun.places)
+        found = recovers(run, taken, remains, begun.sector)
+        kept = any_of([is_home, found.block == place])
+        run.claim(implies(is_its_sector, kept), "in the block, or durable on the origin")
 
 
 BARRIERS.necessary(
     "the_origin_is_flushed_before_blocks_are_freed",
     "Without the flush of the origin a freed block's data is durable nowhere.",
-    copies_are_flushed_before_their_blocks_are_freed,
+    copies_are_durable_before_their_blocks_are_freed,
     Edit(take_ended_copies, "wc = disk_flush(wc, transcript, Device.ORIGIN)", "pass"),
 )
 

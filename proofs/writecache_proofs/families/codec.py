@@ -26,6 +26,18 @@ CODEC: Final = Family("codec", __name__)
 _U32_MAX: Final = 2**32 - 1
 
 
+_EXCHANGED: Final = Twin(
+    "the fields are exchanged",
+    (
+        Edit(
+            decode_entries,
+            "MemoryEntry(Sector(sector), SequenceCount(seq_count))",
+            "MemoryEntry(Sector(seq_count), SequenceCount(sector))",
+        ),
+    ),
+)
+
+
 def _same(a: Any, b: Any) -> Any:
     return all_of([len(a) == len(b), *(x == y for x, y in zip(a, b, strict=False))])
 
@@ -72,9 +84,7 @@ def any_64_bytes_are_a_superblock_and_come_back(run: Run) -> None:
 
 
 @CODEC.theorem(
-    Twin("the fields are exchanged", (
-        Edit(decode_entries, "MemoryEntry(Sector(sector), SequenceCount(seq_count))",
-             "MemoryEntry(Sector(seq_count), SequenceCount(sector))"),)),
+    _EXCHANGED,
     bound="3 entries",
 )  # fmt: skip
 def entries_come_back_from_their_bytes(run: Run) -> None:
@@ -94,9 +104,7 @@ def entries_come_back_from_their_bytes(run: Run) -> None:
 
 
 @CODEC.theorem(
-    Twin("the fields are exchanged", (
-        Edit(decode_entries, "MemoryEntry(Sector(sector), SequenceCount(seq_count))",
-             "MemoryEntry(Sector(seq_count), SequenceCount(sector))"),)),
+    _EXCHANGED,
     bound="2 entries",
 )  # fmt: skip
 def any_bytes_are_entries_and_come_back(run: Run) -> None:

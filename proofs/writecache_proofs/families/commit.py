@@ -30,7 +30,8 @@ from writecache_spec.units import BlockIndex, Sector
 
 COMMIT: Final = Family("commit", __name__)
 _NOTHING: Final = Owed(lambda begun, block: False, newest_at)
-BOUND: Final = "4 entries; traces of any length"
+BEGUN: Final = "from any state that keeps the invariants"
+BOUND: Final = f"4 entries, {BEGUN}"
 
 
 def flush_refines(
@@ -91,7 +92,7 @@ def a_commit_is_atomic_where_something_was_freed_before(run: Run) -> None:
     Twin("the fence before the count is left out", (
         Edit(flush, "wc = commit_flushed(_mark_dirty(wc, uncommitted), transcript, data_too=True)",
              "pass"),)),
-    bound="3 entries, every set of their words; traces of any length",
+    bound=f"3 entries, every set of their words, {BEGUN}",
 )  # fmt: skip
 def a_commit_of_persistent_memory_is_atomic_for_every_crash(run: Run) -> None:
     """The same of persistent memory, of which a crash keeps any words that no fence has covered."""
@@ -159,7 +160,7 @@ def discard_refines(run: Run, n_entries: int, profile: Profile, pmem_mode: bool 
 @COMMIT.theorem(
     Twin("what is freed is not marked dirty", (
         Edit(free_entry, "dirty_regions |= 1 << entry_region(index)", "dirty_regions |= 0"),)),
-    bound="3 entries; traces of any length",
+    bound=f"3 entries, {BEGUN}",
 )  # fmt: skip
 def a_discard_forgets_its_range_and_nothing_else(run: Run) -> None:
     """A crash of a discard leaves of a sector in its range the version before, or the origin's;
@@ -170,7 +171,7 @@ def a_discard_forgets_its_range_and_nothing_else(run: Run) -> None:
 @COMMIT.theorem(
     Twin("the fence is left out", (
         Edit(discard, "return commit_flushed(wc, transcript, data_too=False)", "return wc"),)),
-    bound="3 entries, every set of their words; traces of any length",
+    bound=f"3 entries, every set of their words, {BEGUN}",
 )  # fmt: skip
 def a_discard_of_persistent_memory_forgets_its_range(run: Run) -> None:
     """The same of persistent memory."""
@@ -215,7 +216,7 @@ def endio_refines(run: Run, statuses: Sequence[Placed] | None, profile: Profile)
         Edit(free_entry, "if other != index", "if True"),)),
     Twin("the freed entry is not marked free", (
         Edit(free_entry, "Entry(sector, SequenceCount(U64_MAX))", "entry._replace(lru_key=0)"),)),
-    bound="3 entries; traces of any length",
+    bound=f"3 entries, {BEGUN}",
 )  # fmt: skip
 def the_end_of_writeback_loses_no_version(run: Run) -> None:
     """Whichever copies end: a crash leaves the block or the origin, which has the same; never an

@@ -22,7 +22,7 @@ from writecache_proofs.families.medium import (
 from writecache_proofs.families.states import empty_cache
 from writecache_proofs.symbolic import Run, all_of, either, implies
 from writecache_proofs.theorem import Family, Twin
-from writecache_spec.effects import FlushDevice, WriteMetadata
+from writecache_spec.effects import WriteMetadata
 from writecache_spec.layout import MemoryEntry, is_committed
 from writecache_spec.profile import PROFILES
 from writecache_spec.resume import _rebuild, resume
@@ -180,8 +180,17 @@ RECOVERY.theorem(
     bound="2 entries",
 )
 def resume_builds_on_durable_metadata(run: Run) -> None:
-    """The repaired resume flushes the cache device before it is over, so that nothing of what it
-    read can be lost any more, even where it erases nothing."""
+    """Where nothing of what it reads is durable yet, as after a flush that failed, the repaired
+    resume makes all of it durable, what it does not erase included: no crash loses it any more."""
     remains = any_remains(run, 2)
-    _, transcript = resumed(_blank(2), remains)
-    run.claim(any(isinstance(one, FlushDevice) for one in transcript.effects), "flushed")
+    places = PLACES[:2]
+    wc = _blank(2)
+    _, transcript = resumed(wc, remains)
+    read = medium_of(wc, remains).durable
+    older = {key: (U64_MAX, U64_MAX) if key != COUNT else 0 for key in read}
+    medium = Medium(older, {key: (value,) for key, value in read.items()}, frozenset())
+    *_, last = moments(wc, transcript.effects, medium, places)
+    sector = run.integer("sector", 0, U64_MAX)
+    before = recovered(remains.entries, remains.count, sector)
+    again = recovers(run, wc, left(run, last, "crash", places), sector)
+    run.claim(again.block == before.block, "a crash leaves every sector the block that was read")

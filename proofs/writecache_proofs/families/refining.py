@@ -8,7 +8,8 @@ stands for every sector (it is symbolic, and nothing is supposed of it):
   that was written since and whose data is durable, or, where the operation says so, the origin's;
 * when the operation has ended, it finds just what the operation owes;
 * the state after it keeps the invariants, and its metadata on the device agrees: so the next
-  operation begins where this one began, and traces of any length follow by induction.
+  operation begins where this one began, and a trace of these operations, of any length, follows by
+  induction.  That others (writes, passes of writeback, suspends) begin and end so is not proved.
 """
 
 from collections.abc import Callable, Sequence

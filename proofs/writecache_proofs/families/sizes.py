@@ -4,7 +4,7 @@ Subjects: `layout.calculate_memory_size`, `layout.round_up`, and the conversions
 """
 
 from bisect import bisect_left
-from typing import Final
+from typing import Any, Final
 
 from writecache_models.mutants import Edit
 from writecache_proofs.planting import no_wrap
@@ -32,6 +32,13 @@ def block_size_of(run: Run) -> int:
     return chosen
 
 
+def any_layout(run: Run) -> tuple[int, Any, MemorySize | SizeError]:
+    """Any block size, any device of 64 bits, and the layout that the shipped search finds."""
+    block_size = block_size_of(run)
+    device_size = run.integer("device_size", 0, U64_MAX)
+    return block_size, device_size, calculate_memory_size(device_size, block_size)
+
+
 def needed(n_blocks: int, block_size: int) -> int:
     """Bytes that so many blocks, their entries and the superblock take; without any width."""
     metadata = SUPERBLOCK_SIZE + n_blocks * ENTRY_SIZE
@@ -45,9 +52,7 @@ def first_wrapping_size(block_size: int) -> int:
 
 
 def _search_goes_down_by(run: Run, most: int) -> None:
-    block_size = block_size_of(run)
-    device_size = run.integer("device_size", 0, U64_MAX)
-    size = calculate_memory_size(device_size, block_size)
+    block_size, device_size, size = any_layout(run)
     turns = run.visits(calculate_memory_size, "<= device_size")
     run.claim(turns is None or turns <= 3, "no more than three layouts are looked at")
     if isinstance(size, MemorySize):
@@ -85,9 +90,7 @@ def layout_search_ends_after_two_steps(run: Run) -> None:
 )
 def layout_fits_and_its_parts_do_not_overlap(run: Run) -> None:
     """Superblock and entries lie before the data, and the data ends inside the device."""
-    block_size = block_size_of(run)
-    device_size = run.integer("device_size", 0, U64_MAX)
-    size = calculate_memory_size(device_size, block_size)
+    block_size, device_size, size = any_layout(run)
     if not isinstance(size, MemorySize):
         return
     entries_end = SUPERBLOCK_SIZE + size.n_blocks * ENTRY_SIZE
@@ -107,9 +110,7 @@ def layout_fits_and_its_parts_do_not_overlap(run: Run) -> None:
 )
 def layout_is_maximal(run: Run) -> None:
     """One block more would not fit; and where no layout is found, not one block fits."""
-    block_size = block_size_of(run)
-    device_size = run.integer("device_size", 0, U64_MAX)
-    size = calculate_memory_size(device_size, block_size)
+    block_size, device_size, size = any_layout(run)
     if isinstance(size, MemorySize):
         run.claim(needed(size.n_blocks + 1, block_size) > device_size, "one more does not fit")
     if size is SizeError.ENOSPC:
@@ -150,9 +151,7 @@ def layout_wraps_nowhere_below_an_exact_size(run: Run) -> None:
 )
 def blocks_are_refused_exactly_beyond_47_bits(run: Run) -> None:
     """A device is refused as too big exactly from the size on that holds 2**47 blocks."""
-    block_size = block_size_of(run)
-    device_size = run.integer("device_size", 0, U64_MAX)
-    size = calculate_memory_size(device_size, block_size)
+    block_size, device_size, size = any_layout(run)
     too_big = needed(2**INDEX_BITS, block_size)
     run.claim((size is SizeError.EFBIG) == (device_size >= too_big), "refused from there on only")
     if isinstance(size, MemorySize):

@@ -4,7 +4,7 @@ Subjects: `layout.check_superblock`, `bitmap_bits`, `entry_region`, `state.cache
 `commit.superblock_sectors`.  A superblock is anything: every field has its full width.
 """
 
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from writecache_models.mutants import Edit
 from writecache_proofs.families.constants import config_of
@@ -30,11 +30,7 @@ from writecache_spec.layout import (
 )
 from writecache_spec.profile import PROFILES
 from writecache_spec.state import cache_sector
-from writecache_spec.units import (
-    INDEX_BITS,
-    U64_MAX,
-    sectors_of,
-)
+from writecache_spec.units import INDEX_BITS, U64_MAX, sectors_of
 
 SUPERBLOCKS: Final = Family("sizes", __name__)
 _BLOCK_DEVICE: Final = 2**63 - 1
@@ -51,6 +47,27 @@ def any_superblock(run: Run) -> Superblock:
     )
 
 
+class Accepted(NamedTuple):
+    """A superblock that the constructor accepts."""
+
+    block_size: int
+    device_size: Any
+    superblock: Superblock
+    offset: Any
+    """Where the data begins, in bytes."""
+
+
+def accepted(run: Run, largest: int) -> Accepted | None:
+    """Any superblock, block size and device of at most so many bytes; None where it is refused."""
+    block_size = block_size_of(run)
+    device_size = run.integer("device_size", 0, largest)
+    superblock = any_superblock(run)
+    offset = check_superblock(superblock, block_size, device_size)
+    if isinstance(offset, SuperblockError):
+        return None
+    return Accepted(block_size, device_size, superblock, offset)
+
+
 @SUPERBLOCKS.theorem(
     Twin(
         "the end is not compared with the device",
@@ -64,12 +81,9 @@ def any_superblock(run: Run) -> Superblock:
 )
 def accepted_superblocks_lie_inside_the_device(run: Run) -> None:
     """What an accepted superblock describes lies inside the device, counted without any width."""
-    block_size = block_size_of(run)
-    device_size = run.integer("device_size", 0, U64_MAX)
-    superblock = any_superblock(run)
-    offset = check_superblock(superblock, block_size, device_size)
-    if isinstance(offset, SuperblockError):
+    if (found := accepted(run, U64_MAX)) is None:
         return
+    block_size, device_size, superblock, offset = found
     n_blocks = superblock.n_blocks
     run.claim(offset >= SUPERBLOCK_SIZE + n_blocks * ENTRY_SIZE, "the metadata holds its entries")
     run.claim(offset + n_blocks * block_size <= device_size, "the data ends inside the device")
@@ -109,13 +123,10 @@ def no_accepted_superblock_has_more_blocks_than_format_makes(run: Run) -> None:
 
     So each of them has an index of 47 bits, though `check_superblock` does not ask.
     """
-    block_size = block_size_of(run)
-    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
-    superblock = any_superblock(run)
-    size = calculate_memory_size(device_size, block_size)
-    offset = check_superblock(superblock, block_size, device_size)
-    if isinstance(offset, SuperblockError):
+    if (found := accepted(run, _BLOCK_DEVICE)) is None:
         return
+    block_size, device_size, superblock, _ = found
+    size = calculate_memory_size(device_size, block_size)
     if size is SizeError.ENOSPC:
         run.claim(superblock.n_blocks == 0, "no room for a block, no block")
     if isinstance(size, MemorySize):
@@ -125,11 +136,8 @@ def no_accepted_superblock_has_more_blocks_than_format_makes(run: Run) -> None:
 
 def _47_bits(run: Run) -> None:
     """`check_superblock` alone keeps the index within 47 bits."""
-    block_size = block_size_of(run)
-    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
-    superblock = any_superblock(run)
-    if not isinstance(check_superblock(superblock, block_size, device_size), SuperblockError):
-        run.claim(superblock.n_blocks < 2**INDEX_BITS, "47 bits")
+    if (found := accepted(run, _BLOCK_DEVICE)) is not None:
+        run.claim(found.superblock.n_blocks < 2**INDEX_BITS, "47 bits")
 
 
 @SUPERBLOCKS.theorem(
@@ -202,12 +210,9 @@ SUPERBLOCKS.redundant(
 def every_entry_lies_in_a_region_that_has_a_bit(run: Run) -> None:
     """An entry of an accepted superblock lies wholly in one region, and that region has a dirty
     bit."""
-    block_size = block_size_of(run)
-    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
-    superblock = any_superblock(run)
-    offset = check_superblock(superblock, block_size, device_size)
-    if isinstance(offset, SuperblockError):
+    if (found := accepted(run, _BLOCK_DEVICE)) is None:
         return
+    superblock, offset = found.superblock, found.offset
     index = run.integer("index", 0, U64_MAX)
     run.suppose(index < superblock.n_blocks)
     region = entry_region(index)
@@ -227,13 +232,10 @@ def every_entry_lies_in_a_region_that_has_a_bit(run: Run) -> None:
 )
 def blocks_lie_apart_and_inside(run: Run) -> None:
     """Each block lies behind the metadata, inside the device, and apart from every other block."""
-    block_size = block_size_of(run)
-    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
-    start = run.integer("start_sector", 0, 2**54)
-    superblock = any_superblock(run)
-    offset = check_superblock(superblock, block_size, device_size)
-    if isinstance(offset, SuperblockError):
+    if (found := accepted(run, _BLOCK_DEVICE)) is None:
         return
+    block_size, device_size, superblock, offset = found
+    start = run.integer("start_sector", 0, 2**54)
     config = config_of(block_size, start, sectors_of(offset), superblock.n_blocks)
     a, b = run.integer("a", 0, U64_MAX), run.integer("b", 0, U64_MAX)
     run.suppose(all_of([a < b, b < superblock.n_blocks]))

@@ -12,6 +12,7 @@ from typing import Any
 
 import z3
 
+from writecache_proofs.symbolic.number import Number, positive
 from writecache_proofs.symbolic.numbers import FIT
 from writecache_proofs.symbolic.truth import Truth, UnsupportedError
 
@@ -25,7 +26,7 @@ def width_for(low: int, high: int) -> int:
     return max(low.bit_length() if low >= 0 else (~low).bit_length(), high.bit_length()) + 1
 
 
-class Bits:
+class Bits(Number):
     """An integer of a known range, as a bit-vector."""
 
     __slots__ = ("high", "low", "term")
@@ -76,18 +77,8 @@ class Bits:
             return NotImplemented
         return self._made(self.low + b.low, self.high + b.high, b, by=lambda x, y: x + y)
 
-    __radd__ = __add__
-
     def __neg__(self) -> "Bits":
         return self._made(-self.high, -self.low, by=lambda x: -x)
-
-    def __sub__(self, other: object) -> "Bits":
-        b = Bits.of(other)
-        return NotImplemented if b is None else self + -b
-
-    def __rsub__(self, other: object) -> "Bits":
-        a = Bits.of(other)
-        return NotImplemented if a is None else a + -self
 
     def __mul__(self, other: object) -> "Bits":
         b = Bits.of(other)
@@ -144,7 +135,7 @@ class Bits:
         return self._made(min(corners), max(corners), amount, by=lambda x, y: x >> y)
 
     def __floordiv__(self, other: object) -> "Bits":
-        divisor = _positive(other)
+        divisor = positive(other)
         if not divisor & (divisor - 1):
             return self >> (divisor.bit_length() - 1)
         if self.low < 0:
@@ -154,7 +145,7 @@ class Bits:
         return self._made(self.low // divisor, self.high // divisor, b, by=z3.UDiv)
 
     def __mod__(self, other: object) -> "Bits":
-        modulus = _positive(other)
+        modulus = positive(other)
         if self.low >= 0 and self.high < modulus:
             return self
         if modulus & (modulus - 1):
@@ -173,24 +164,6 @@ class Bits:
             term = z3.If(found, z3.BitVecVal(bit + 1, width), term)
         return Bits(term, 0, longest)
 
-    def __lt__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a < b)
-
-    def __le__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a <= b)
-
-    def __gt__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a > b)
-
-    def __ge__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a >= b)
-
-    def __eq__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a == b)
-
-    def __ne__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a != b)
-
     def _compare(self, other: object, relation: Callable[[Any, Any], Any]) -> Any:
         b = Bits.of(other)
         if b is None:
@@ -198,32 +171,11 @@ class Bits:
         width = width_for(min(self.low, b.low), max(self.high, b.high))
         return Truth(relation(self.resized(width), b.resized(width)))
 
-    def __bool__(self) -> bool:
-        return bool(self != 0)
-
-    def __hash__(self) -> int:
-        raise UnsupportedError("the hash of a bit-vector")
-
-    def __index__(self) -> int:
-        raise UnsupportedError("a symbolic number where Python needs one of its own")
-
-    def __format__(self, spec: str) -> str:
-        return "<symbolic>"
-
-    def __repr__(self) -> str:
-        return f"Bits({self.term})"
-
 
 def _range_of_bits(a: Bits, b: Bits) -> tuple[int, int]:
     """What a bitwise operation on two ranges can yield."""
     width = width_for(min(a.low, b.low), max(a.high, b.high)) - 1
     return (0 if a.low >= 0 and b.low >= 0 else -(1 << width)), (1 << width) - 1
-
-
-def _positive(divisor: object) -> int:
-    if isinstance(divisor, int) and divisor > 0:
-        return divisor
-    raise UnsupportedError("a division by what is not a positive number of Python's")
 
 
 def _amount(value: object) -> Bits:

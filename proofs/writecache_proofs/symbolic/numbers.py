@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import z3
 
+from writecache_proofs.symbolic.number import Number, positive
 from writecache_proofs.symbolic.truth import Truth, UnsupportedError
 
 
@@ -31,7 +32,7 @@ _HASH: Final = 1
 _LONGEST_SHIFT: Final = 64
 
 
-class Integer:
+class Integer(Number):
     """An integer that the solver knows in part."""
 
     __slots__ = ("high", "low", "term")
@@ -69,19 +70,9 @@ class Integer:
         high = None if self.high is None or b.high is None else self.high + b.high
         return Integer(self.term + b.term, low, high)
 
-    __radd__ = __add__
-
     def __neg__(self) -> "Integer":
         low = None if self.high is None else -self.high
         return Integer(-self.term, low, None if self.low is None else -self.low)
-
-    def __sub__(self, other: object) -> "Integer":
-        b = Integer.of(other)
-        return NotImplemented if b is None else self + -b
-
-    def __rsub__(self, other: object) -> "Integer":
-        a = Integer.of(other)
-        return NotImplemented if a is None else a + -self
 
     def __mul__(self, other: object) -> "Integer":
         b = Integer.of(other)
@@ -96,14 +87,14 @@ class Integer:
     __rmul__ = __mul__
 
     def __floordiv__(self, other: object) -> "Integer":
-        divisor = _positive(other)
+        divisor = positive(other)
         low = None if self.low is None else self.low // divisor
         high = None if self.high is None else self.high // divisor
         # For a positive divisor the solver rounds down, as Python does.
         return Integer(self.term / divisor, low, high)
 
     def __mod__(self, other: object) -> "Integer":
-        modulus = _positive(other)
+        modulus = positive(other)
         if self.low is not None and self.high is not None and 0 <= self.low <= self.high < modulus:
             return self
         if FIT.ask is not None and FIT.ask(z3.And(self.term >= 0, self.term < modulus)):
@@ -123,30 +114,9 @@ class Integer:
 
     __rand__ = __and__
 
-    def __lt__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a < b)
-
-    def __le__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a <= b)
-
-    def __gt__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a > b)
-
-    def __ge__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a >= b)
-
-    def __eq__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a == b)
-
-    def __ne__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a != b)
-
     def _compare(self, other: object, relation: Callable[[Any, Any], Any]) -> Any:
         b = Integer.of(other)
         return NotImplemented if b is None else Truth(relation(self.term, b.term))
-
-    def __bool__(self) -> bool:
-        return bool(self != 0)
 
     def __hash__(self) -> int:
         # All alike, so that a dictionary finds an equal key by comparing.  It would not find one
@@ -154,21 +124,6 @@ class Integer:
         if not HASHING.allowed:
             raise UnsupportedError("the hash of a symbolic number, where keys may be plain ones")
         return _HASH
-
-    def __index__(self) -> int:
-        raise UnsupportedError("a symbolic number where Python needs one of its own")
-
-    def __format__(self, spec: str) -> str:
-        return "<symbolic>"
-
-    def __repr__(self) -> str:
-        return f"Integer({self.term})"
-
-
-def _positive(divisor: object) -> int:
-    if isinstance(divisor, int) and divisor > 0:
-        return divisor
-    raise UnsupportedError("a division by what is not a positive number of Python's")
 
 
 def _shift(amount: object) -> int:
