@@ -149,7 +149,7 @@ def page() -> str:
         "Beside what is named here everything is judged by recorded vectors (`tests/vectors/`), by",
         "live kernels and by the machines in `models/`, through `step`.",
         "",
-        "| kernel | specification | tests and theorems that use it directly |",
+        "| kernel | specification | tests and families of theorems that import from there |",
         "|---|---|---|",
     ]
     for kernel in KERNEL:

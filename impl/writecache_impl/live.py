@@ -18,6 +18,12 @@ from writecache_spec.profile import Profile, profile_for_kernel
 
 MOST_WAITING = 8
 """Recorded traces that may wait to be judged."""
+LONGEST_OPERATION = 20.0
+"""Seconds."""
+AFTER_ERRORS = 6.0
+"""The same where I/O fails: there an operation may never end, and that is met again and again."""
+FAILING = "failing"
+"""The family of workloads whose I/O fails."""
 _Waiting = list[tuple[Trace, Future[Report]]]
 
 
@@ -75,8 +81,7 @@ def judge_kernel(
 
     Raises one of `linux.UNUSABLE` where there is no kernel to be judged.
     """
-    # After an error an operation may never end; that is waited for again and again.
-    op_seconds = 20.0 if family is None else 6.0
+    op_seconds = AFTER_ERRORS if family == FAILING else LONGEST_OPERATION
     with LinuxTarget(kernel, modules=modules, op_seconds=op_seconds) as target, Judges() as judges:
         if profile is None:
             check_release(target)

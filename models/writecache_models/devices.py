@@ -5,14 +5,12 @@ crash.  Writing a metadata region does not encode what has not changed since it 
 it compares the identity of the vectors' nodes (`writecache_spec.vector`).
 """
 
-import hashlib
 import struct
 from collections.abc import Iterable
-from itertools import pairwise
 
 from writecache_models.content import Content
+from writecache_models.digests import content_digest, masked_digest
 from writecache_models.faults import Fault, Faults
-from writecache_spec.arguments import same_word
 from writecache_spec.codec import (
     SUPERBLOCK_FIELDS,
     decode_entries,
@@ -27,11 +25,7 @@ from writecache_spec.layout import (
     SUPERBLOCK_SIZE,
     MemoryEntry,
     Superblock,
-    SuperblockError,
-    check_superblock,
-    round_up,
 )
-from writecache_spec.numbers import parse_unsigned64
 from writecache_spec.state import Config, Entry, cache_sector
 from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of, sectors_of
 from writecache_spec.vector import FAN_OUT, Vector
@@ -39,9 +33,6 @@ from writecache_spec.vector import FAN_OUT, Vector
 _WORDS = struct.Struct("<QQ")
 _LEAF_SIZE = FAN_OUT * ENTRY_SIZE
 _LEAF = struct.Struct(f"<{2 * FAN_OUT}Q")
-_BLOCK_SIZES = (512, 1024, 2048, 4096)
-DIGEST_DIGITS = 16
-"""Hex digits of a SHA-256 that a vector carries."""
 
 
 class DeviceError(Exception):
@@ -243,59 +234,3 @@ def _encode_leaf(leaf: tuple[Entry, ...]) -> bytes:
     if len(leaf) == FAN_OUT:
         return _LEAF.pack(*numbers)
     return struct.pack(f"<{len(numbers)}Q", *numbers)
-
-
-def named_start_sectors(line: str) -> frozenset[Sector]:
-    """Sectors that a table line names as `start_sector`, whether or not it is accepted.
-
-    >>> sorted(named_start_sectors("s ORIGIN CACHE 4096 2 Start_Sector 016"))
-    [16]
-    """
-    numbers = (
-        parse_unsigned64(number)
-        for name, number in pairwise(line.split())
-        if same_word(name, "start_sector")
-    )
-    return frozenset(Sector(number) for number in numbers if number is not None)
-
-
-def undefined_range(cache: bytes, start_sector: int) -> tuple[int, int] | None:
-    """Bytes between the last entry and the first block, whose content nobody defines.
-
-    None where there is no valid superblock at `start_sector`.
-    """
-    first = bytes_of(start_sector)
-    header = cache[first : first + SUPERBLOCK_SIZE]
-    if len(header) < SUPERBLOCK_SIZE:
-        return None
-    superblock = decode_superblock(header)
-    if superblock.block_size not in _BLOCK_SIZES or not superblock.n_blocks:
-        return None
-    size = check_superblock(superblock, superblock.block_size, len(cache) - first)
-    if isinstance(size, SuperblockError):
-        return None
-    end_of_entries = SUPERBLOCK_SIZE + superblock.n_blocks * ENTRY_SIZE
-    return first + end_of_entries, first + round_up(end_of_entries, superblock.block_size)
-
-
-def masked_digest(data: bytes, start_sectors: Iterable[Sector]) -> str:
-    """The first 16 hex digits of SHA-256, undefined metadata taken as zero."""
-    ranges = [undefined_range(data, start_sector) for start_sector in start_sectors]
-    masked = sorted(found for found in ranges if found is not None and found[0] < found[1])
-    view = memoryview(data)
-    digest = hashlib.sha256()
-    position = 0
-    for begin, end in masked:
-        if end <= position:
-            continue
-        begin = max(begin, position)
-        digest.update(view[position:begin])
-        digest.update(bytes(end - begin))
-        position = end
-    digest.update(view[position:])
-    return digest.hexdigest()[:DIGEST_DIGITS]
-
-
-def content_digest(content: bytes) -> str:
-    """The same of data that was read."""
-    return hashlib.sha256(content).hexdigest()[:DIGEST_DIGITS]

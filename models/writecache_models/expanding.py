@@ -50,15 +50,20 @@ class Expanded(NamedTuple):
 _judges: dict[str, Judge] = {}
 
 
+def _judge_of(run: str, bound: Bound) -> Judge:
+    """A run's own, which knows what this process has met in it."""
+    if run not in _judges:
+        _judges.clear()
+        _judges[run] = Judge(bound.setting, bound.depth, bound.limit, bound.limit)
+    return _judges[run]
+
+
 def expand(run: str, bound: Bound, worlds: list[bytes]) -> Expanded:
     """Let everything happen that can happen next in these worlds.
 
     What this process has met before, in the same run, it leaves out of the result.
     """
-    judge = _judges.get(run)
-    if judge is None:
-        _judges.clear()
-        judge = _judges[run] = Judge(bound.setting, bound.depth, bound.limit, bound.limit)
+    judge = _judge_of(run, bound)
     states_before = judge.n_states
     judge.new_pairs, judge.new_named = [], []
     made = Expanded([], [], 0, 0, [], [])

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from writecache_models.actions import Outcome, PanicError
-from writecache_models.devices import Devices, named_start_sectors
+from writecache_models.devices import Devices
+from writecache_models.digests import named_start_sectors
 from writecache_models.requests import Requests
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct, first_block_of

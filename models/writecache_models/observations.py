@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from writecache_models.actions import Outcome
 from writecache_models.content import Content
-from writecache_models.devices import Devices, content_digest
+from writecache_models.devices import Devices
+from writecache_models.digests import content_digest
 from writecache_models.faults import fault_of
 from writecache_models.machine import Machine
 from writecache_models.trace import BEGIN, Observation, Op, Trace

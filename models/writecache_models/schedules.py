@@ -115,8 +115,7 @@ class Recorded(NamedTuple):
         name, sector, n_sectors, tag = self.op
         begun.begin_write(sector, n_sectors, tag, name == "write_fua", name == "write_dsync")
         agenda: list[_Node] = [_Node(0, 0, (), begun, 0)]
-        visited: set[object] = set()
-        number = 0
+        visited, number = set[object](), 0
         while agenda:
             node = heappop(agenda)
             if node.machine.flushes_next:
@@ -129,8 +128,8 @@ class Recorded(NamedTuple):
                 yield node.path, node.machine, death or self._end(node.machine)
                 continue
             state = (node.machine.request, node.machine.fingerprint(), node.habit)
-            too_many = len(visited) >= effort
-            if too_many or state in visited or not still_possible(node.machine, self.seen):
+            known = state in visited or len(visited) >= effort
+            if known or not still_possible(node.machine, self.seen):
                 continue
             visited.add(state)
             choices = [one for one in enumerate(options) if one[1].kind not in AIMED_AT]

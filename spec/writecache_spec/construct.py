@@ -101,7 +101,6 @@ def construct(
         refusal, unreadable = _check_ssd(arguments, device_size), NO_SUPERBLOCK
     if refusal is not None or superblock is None:
         return Construction(refusal or unreadable)
-
     transcript = Transcript(failed)
     error = False
     if superblock.magic == 0 and superblock.version == 0:

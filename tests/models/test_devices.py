@@ -12,11 +12,9 @@ from writecache_models.content import CHUNK_SIZE, Content
 from writecache_models.devices import (
     Devices,
     OutOfRangeError,
-    content_digest,
-    masked_digest,
     pattern,
-    undefined_range,
 )
+from writecache_models.digests import content_digest, masked_digest, undefined_range
 from writecache_spec.codec import encode_superblock
 from writecache_spec.effects import Metadata, WriteMetadata
 from writecache_spec.events import Device, FlushWork

@@ -7,6 +7,7 @@ import click
 
 from writecache_impl.cli.common import MODULES, Seconds, check_modules, seed_option
 from writecache_impl.cli.job import Job, Settings, check_output
+from writecache_impl.live import FAILING
 from writecache_models.judge import profile_named
 from writecache_spec.profile import PROFILES
 
@@ -79,9 +80,8 @@ def conform(
 ) -> int:
     """Judge implementations of writecache.
 
-    The shipped vectors first: what real kernels did, on the reference.  Then, for each kernel,
-    random traces that kernel and reference do side by side, compared after every step.  The first
-    divergence is shrunk and kept as a vector.
+    The shipped vectors first, then, for each kernel, random traces that kernel and reference do
+    side by side, compared after every step.  The first divergence is shrunk and kept as a vector.
 
     The JSON object's keys: `seed`; `divergences`, their number; `vectors`, with `steps`;
     `kernels`, a list with `kernel`, `release`, `target`, `traces`, `steps`, `non_canonical`,
@@ -101,11 +101,11 @@ def conform(
         max_steps=steps,
         seed=seed or str(random.SystemRandom().randrange(10**9)),
         profile=profile_named(profile) if profile else None,
-        family="failing" if errors else None,
+        family=FAILING if errors else None,
         output=output,
     )
-    vectors = not (bisect or errors) or REFERENCE in targets
-    return _judge(Job(settings), kernels, as_json, vectors)
+    with_vectors = not (bisect or errors) or REFERENCE in targets
+    return _judge(Job(settings), kernels, as_json, with_vectors)
 
 
 def _kernels(targets: tuple[str, ...]) -> list[str]:

@@ -81,9 +81,8 @@ def _walk(
     profile: Profile, seed: str, options: Mapping[str, Any], started: float
 ) -> tuple[Done, bool]:
     """Walk; what came of it, and whether it was interrupted."""
-    done, interrupted = Done(), False
+    done, interrupted, number = Done(), False, 0
     n_processes = options["processes"] or default_jobs()
-    number = 0
     steps, seconds = options["steps"], options["seconds"] or SECONDS
     fills = options["matrix"] and steps is None and options["seconds"] is None
 

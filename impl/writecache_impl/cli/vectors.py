@@ -133,14 +133,13 @@ def record_command(
         recorded, problem = _record(target, wanted, n_wanted)
     if recorded:
         write_traces(output, [with_schedules(trace, judge(trace)) for trace in recorded])
-    steps = sum(len(trace.steps) for trace in recorded)
+    numbers = {"traces": len(recorded), "steps": sum(len(trace.steps) for trace in recorded)}
     if as_json:
         file = str(output) if recorded else None
-        result = {"file": file, "traces": len(recorded), "steps": steps, "seed": seed}
-        print_json({**result, "problem": problem})
+        print_json({"file": file, **numbers, "seed": seed, "problem": problem})
     elif recorded:
         source = f"those of {replay}" if replay else f"seed {seed}"
-        print(f"{output}: {len(recorded)} traces, {steps:,} steps, {source}")
+        print(f"{output}: {numbers['traces']} traces, {numbers['steps']:,} steps, {source}")
     if problem is not None:
         click.echo(f"writecache: {problem}", err=True)
     return NOT_JUDGED if problem else FINE

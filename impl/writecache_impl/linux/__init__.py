@@ -7,8 +7,9 @@ from .errors import UNUSABLE, HarnessError, KernelDied, KernelHung, KernelUnavai
 from .fetch import fetch
 from .machines import start
 from .private import BootOptions
+from .session import Session
 from .suites import SUITES, KernelImage, Suite, is_fetched_name, kernels, locate
-from .target import LinuxTarget, Session
+from .target import LinuxTarget
 from .usermode import UserModeLinux
 
 __all__ = [

@@ -14,17 +14,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from .boot import Machine
-from .content import SECTOR_BYTES, ContentHash
+from .content import SECTOR_BYTES
 from .errors import KernelDied, KernelHung, KernelUnavailable
 from .machines import start
 from .private import BootOptions
+from .session import Session
 from .suites import KernelImage, locate, remember_target
-from .trace import Op, Step, TraceHeader, check_op, named_start_sectors
+from .trace import Op, Step, TraceHeader
 
 BATCH_OPS = 64
 RESET_SECONDS = 60.0
 HASHES = frozenset({"cache", "origin"})
-ALWAYS = frozenset({"op", "panic", "hang"})
 
 
 class LinuxTarget:
@@ -121,7 +121,7 @@ class LinuxTarget:
             "target": self.target_version,
         }
 
-    def open_trace(self, header: Mapping[str, Any]) -> "Session":
+    def open_trace(self, header: Mapping[str, Any]) -> Session:
         """Begin a trace: the device is removed and the disks hold the header's images.
 
         ValueError for a header that cannot be played.
@@ -166,93 +166,3 @@ class LinuxTarget:
             yield from session.steps(ops[at : at + BATCH_OPS])
             if session.ended:
                 return
-
-
-class Session:
-    """One trace being played."""
-
-    def __init__(
-        self,
-        target: LinuxTarget,
-        machine: Machine,
-        parsed: TraceHeader,
-        header: dict[str, Any],
-    ) -> None:
-        self.target, self.machine, self.parsed, self.header = target, machine, parsed, header
-        self.start_sectors = {0}
-        self.ended = False
-        """The kernel died or hung, or a later trace was begun: no more steps."""
-        images = {
-            "cache": (parsed.cache_image, parsed.cache_sectors * SECTOR_BYTES),
-            "origin": (parsed.origin_image, parsed.origin_sectors * SECTOR_BYTES),
-        }
-        self.contents: dict[str, ContentHash] = {}
-        for name, (image, size) in images.items():
-            machine.private.set_disk(name, image)
-            if name in target.hashed:
-                self.contents[name] = ContentHash(machine.disks[name], size)
-
-    def disk(self, name: str) -> bytes:
-        """Return the bytes that `cache` or `origin` holds now."""
-        sectors = self.parsed.cache_sectors if name == "cache" else self.parsed.origin_sectors
-        return self.machine.disks[name][: sectors * SECTOR_BYTES]
-
-    def step(self, op: Op) -> Step | None:
-        """Play one operation; None if there is no device it could act on."""
-        steps = self.steps([op])
-        return steps[0] if steps else None
-
-    def steps(self, ops: Sequence[Op]) -> list[Step]:
-        """Play a batch; operations without a device to act on are left out.
-
-        ValueError for a malformed operation: nothing has been played then.
-        """
-        for op in ops:
-            check_op(op)
-            if op[0] == "fail" and not self.target.can_fail:
-                raise KernelUnavailable("this kernel has no target flakey (dm-flakey)")
-        over = self.ended or not self.target.runs(self.machine)
-        if over:
-            raise RuntimeError("this trace has ended")
-        lockstep = bool(self.contents)
-        self.machine.send(["play", lockstep, [list(op) for op in ops]])
-        steps: list[Step] = []
-        for op in ops:
-            step = self._answer(op)
-            if step is not None:
-                steps.append(step)
-            if self.ended:
-                break
-            if lockstep:
-                self.machine.send(0)
-        return steps
-
-    def _answer(self, op: Op) -> Step | None:
-        """Receive what the guest saw and add what the disks hold."""
-        pause = op[1] / 1000 if op[0] == "sleep" else 0.0
-        try:
-            seen: Step | None = self.machine.receive(self.target.op_seconds + pause)
-        except KernelDied as death:
-            return self._end(op, "panic", death)
-        except KernelHung as hang:
-            return self._end(op, "hang", hang)
-        if seen is None:
-            return None
-        if seen.get("hang"):
-            return self._end(
-                op, "hang", KernelHung(self.machine.options.settle_s, self.machine.console())
-            )
-        if op[0] == "open":
-            self.start_sectors |= named_start_sectors(op[1] if len(op) > 1 else self.parsed.table)
-        if op[0] == "begin":
-            return seen
-        for name, content in self.contents.items():
-            seen[name] = content.digest(self.start_sectors)
-        if self.target.columns is None:
-            return seen
-        return {key: seen[key] for key in seen if key in self.target.columns | ALWAYS}
-
-    def _end(self, op: Op, kind: str, death: KernelDied | KernelHung) -> Step:
-        self.ended = True
-        self.target.bury(death)
-        return {"op": list(op), kind: True}

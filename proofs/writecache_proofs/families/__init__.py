@@ -3,7 +3,7 @@
 from typing import Final
 
 MODULES: Final = {
-    "sizes": ("sizes", "superblocks"),
+    "sizes": ("sizes", "superblocks", "places"),
     "bits": ("bits",),
     "watermarks": ("watermarks",),
     "sequence": ("sequence",),

@@ -1,39 +1,31 @@
 """Superblocks: what the constructor accepts, where it lies, and what its overflow checks catch.
 
-Subjects: `layout.check_superblock`, `bitmap_bits`, `entry_region`, `state.cache_sector`,
-`commit.superblock_sectors`.  A superblock is anything: every field has its full width.
+Subject: `layout.check_superblock`.  A superblock is anything: every field has its full width.
 """
 
 from typing import Any, Final, NamedTuple
 
 from writecache_models.mutants import Edit
-from writecache_proofs.families.constants import config_of
 from writecache_proofs.families.sizes import BLOCKS, block_size_of, needed
 from writecache_proofs.planting import no_wrap
-from writecache_proofs.symbolic import Run, all_of, implies
+from writecache_proofs.symbolic import Run
 from writecache_proofs.theorem import Family, Twin
-from writecache_spec.commit import superblock_sectors
 from writecache_spec.layout import (
     ENTRY_SIZE,
     MAGIC,
-    REGION_SIZE,
     SUPERBLOCK_SIZE,
     VERSION,
     MemorySize,
     SizeError,
     Superblock,
     SuperblockError,
-    bitmap_bits,
     calculate_memory_size,
     check_superblock,
-    entry_region,
 )
-from writecache_spec.profile import PROFILES
-from writecache_spec.state import cache_sector
-from writecache_spec.units import INDEX_BITS, U64_MAX, sectors_of
+from writecache_spec.units import INDEX_BITS, U64_MAX
 
 SUPERBLOCKS: Final = Family("sizes", __name__)
-_BLOCK_DEVICE: Final = 2**63 - 1
+BLOCK_DEVICE: Final = 2**63 - 1
 """Bytes of the largest device that Linux has."""
 
 
@@ -101,7 +93,7 @@ def every_formatted_superblock_is_accepted(run: Run) -> None:
     """A superblock that format writes is accepted on the same device, with the same metadata
     size."""
     block_size = block_size_of(run)
-    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
+    device_size = run.integer("device_size", 0, BLOCK_DEVICE)
     size = calculate_memory_size(device_size, block_size)
     if isinstance(size, SizeError):
         return
@@ -123,7 +115,7 @@ def no_accepted_superblock_has_more_blocks_than_format_makes(run: Run) -> None:
 
     So each of them has an index of 47 bits, though `check_superblock` does not ask.
     """
-    if (found := accepted(run, _BLOCK_DEVICE)) is None:
+    if (found := accepted(run, BLOCK_DEVICE)) is None:
         return
     block_size, device_size, superblock, _ = found
     size = calculate_memory_size(device_size, block_size)
@@ -136,7 +128,7 @@ def no_accepted_superblock_has_more_blocks_than_format_makes(run: Run) -> None:
 
 def _47_bits(run: Run) -> None:
     """`check_superblock` alone keeps the index within 47 bits."""
-    if (found := accepted(run, _BLOCK_DEVICE)) is not None:
+    if (found := accepted(run, BLOCK_DEVICE)) is not None:
         run.claim(found.superblock.n_blocks < 2**INDEX_BITS, "47 bits")
 
 
@@ -151,7 +143,7 @@ def persistent_memory_keeps_47_bits_below_an_exact_size(run: Run) -> None:
     On a larger one a superblock can claim more than an entry's index can number.
     """
     block_size = block_size_of(run)
-    device_size = run.integer("device_size", 0, _BLOCK_DEVICE)
+    device_size = run.integer("device_size", 0, BLOCK_DEVICE)
     run.suppose(device_size < needed(2**INDEX_BITS, block_size))
     _47_bits(run)
 
@@ -198,69 +190,3 @@ SUPERBLOCKS.redundant(
     _OTHERS,
     Twin("without one of the other two", (*_OTHERS, _DATA)),
 )
-
-
-@SUPERBLOCKS.theorem(
-    Twin(
-        "rounded down",
-        (Edit(bitmap_bits, "REGION_SIZE - 1", "0"),),
-    ),
-    bound=BLOCKS,
-)
-def every_entry_lies_in_a_region_that_has_a_bit(run: Run) -> None:
-    """An entry of an accepted superblock lies wholly in one region, and that region has a dirty
-    bit."""
-    if (found := accepted(run, _BLOCK_DEVICE)) is None:
-        return
-    superblock, offset = found.superblock, found.offset
-    index = run.integer("index", 0, U64_MAX)
-    run.suppose(index < superblock.n_blocks)
-    region = entry_region(index)
-    last_byte = SUPERBLOCK_SIZE + index * ENTRY_SIZE + ENTRY_SIZE - 1
-    run.claim(last_byte // REGION_SIZE == region, "its last byte is in the region of its first")
-    run.claim(region < bitmap_bits(offset), "the region has a bit")
-    run.claim((bitmap_bits(offset) - 1) * REGION_SIZE < offset, "and no bit is beyond the end")
-    run.claim(last_byte // 512 == (last_byte - 15) // 512, "it lies in one sector, too")
-
-
-@SUPERBLOCKS.theorem(
-    Twin(
-        "the beginning of the data is forgotten",
-        (Edit(cache_sector, "config.data_start + index", "index"),),
-    ),
-    bound=BLOCKS,
-)
-def blocks_lie_apart_and_inside(run: Run) -> None:
-    """Each block lies behind the metadata, inside the device, and apart from every other block."""
-    if (found := accepted(run, _BLOCK_DEVICE)) is None:
-        return
-    block_size, device_size, superblock, offset = found
-    start = run.integer("start_sector", 0, 2**54)
-    config = config_of(block_size, start, sectors_of(offset), superblock.n_blocks)
-    a, b = run.integer("a", 0, U64_MAX), run.integer("b", 0, U64_MAX)
-    run.suppose(all_of([a < b, b < superblock.n_blocks]))
-    first, second = cache_sector(config, a), cache_sector(config, b)
-    run.claim(first >= start + sectors_of(offset), "behind the metadata")
-    run.claim(first + config.block_sectors <= second, "apart")
-    run.claim(second + config.block_sectors <= start + sectors_of(device_size), "inside the device")
-
-
-@SUPERBLOCKS.theorem(
-    Twin(
-        "the write is not clamped",
-        (Edit(superblock_sectors, "min(sectors_of(wanted), config.metadata_sectors)",
-              "sectors_of(wanted)"),),
-    ),
-    bound="block sizes 512 to 65536, the three ways of writing it",
-)  # fmt: skip
-def the_superblock_write_stays_in_the_metadata(run: Run) -> None:
-    """A commit's superblock write carries the superblock, and nothing beyond the metadata."""
-    block_size = block_size_of(run)
-    n_metadata_blocks = run.integer("n_metadata_blocks", 1, 2**50)
-    metadata_sectors = n_metadata_blocks * (block_size // 512)
-    profile = PROFILES[run.choose("profile", ("1.4.0", "1.4.0-bullseye", "1.6.0"))]
-    config = config_of(block_size, 0, metadata_sectors, 1)._replace(profile=profile)
-    n_sectors = superblock_sectors(config)
-    run.claim(n_sectors >= 1, "it carries the superblock")
-    run.claim(n_sectors <= metadata_sectors, "it ends inside the metadata")
-    run.claim(implies(metadata_sectors >= 8, n_sectors >= min(8, block_size // 512)), "no less")
