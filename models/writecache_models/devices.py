@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable
 
 from writecache_models.content import Content
-from writecache_models.digests import content_digest, masked_digest
+from writecache_models.digests import Range, content_digest, masked_digest, undefined_ranges
 from writecache_models.faults import Fault, Faults
 from writecache_spec.codec import (
     SUPERBLOCK_FIELDS,
@@ -224,9 +224,16 @@ class Devices:
         content = self.cache.read(bytes_of(config.start_sector), size)
         return decode_superblock(content), tuple(decode_entries(content[SUPERBLOCK_SIZE:]))
 
-    def digests(self, start_sectors: Iterable[Sector]) -> tuple[str, str]:
-        """Digests of cache and origin as vectors carry them, metadata tails as zero."""
-        return masked_digest(bytes(self.cache), start_sectors), content_digest(bytes(self.origin))
+    def digests(
+        self, start_sectors: Iterable[Sector], known: frozenset[Range]
+    ) -> tuple[str, str, frozenset[Range]]:
+        """Digests of cache and origin as vectors carry them, and what of the cache is undefined.
+
+        That is what was known to be, and the tails of metadata that begins at these sectors.
+        """
+        content = bytes(self.cache)
+        undefined = known | undefined_ranges(content, start_sectors)
+        return masked_digest(content, undefined), content_digest(bytes(self.origin)), undefined
 
 
 def _encode_leaf(leaf: tuple[Entry, ...]) -> bytes:

@@ -1,4 +1,8 @@
-"""Digests of devices, as vectors carry them: what nobody defines in the metadata counts as zero."""
+"""Digests of devices, as vectors carry them: what nobody defines in the metadata counts as zero.
+
+Bytes that were found so once stay so for the rest of a trace: when a later table, or data, is
+written over the superblock that told of them, they are left on the device, and nobody knows them.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -18,6 +22,8 @@ from writecache_spec.numbers import parse_unsigned64
 from writecache_spec.units import Sector, bytes_of
 
 _BLOCK_SIZES: Final = (512, 1024, 2048, 4096)
+Range = tuple[int, int]
+"""Bytes of a device: the first, and the one behind the last."""
 DIGEST_DIGITS: Final = 16
 """Hex digits of a SHA-256 that a vector carries."""
 
@@ -36,7 +42,7 @@ def named_start_sectors(line: str) -> frozenset[Sector]:
     return frozenset(Sector(number) for number in numbers if number is not None)
 
 
-def undefined_range(cache: bytes, start_sector: int) -> tuple[int, int] | None:
+def undefined_range(cache: bytes, start_sector: int) -> Range | None:
     """Bytes between the last entry and the first block, whose content nobody defines.
 
     None where there is no valid superblock at `start_sector`.
@@ -55,10 +61,15 @@ def undefined_range(cache: bytes, start_sector: int) -> tuple[int, int] | None:
     return first + end_of_entries, first + round_up(end_of_entries, superblock.block_size)
 
 
-def masked_digest(data: bytes, start_sectors: Iterable[Sector]) -> str:
-    """The first 16 hex digits of SHA-256, undefined metadata taken as zero."""
-    ranges = [undefined_range(data, start_sector) for start_sector in start_sectors]
-    masked = sorted(found for found in ranges if found is not None and found[0] < found[1])
+def undefined_ranges(cache: bytes, start_sectors: Iterable[Sector]) -> frozenset[Range]:
+    """The same of all areas that begin at one of these sectors, as far as they have such bytes."""
+    ranges = (undefined_range(cache, start_sector) for start_sector in start_sectors)
+    return frozenset(found for found in ranges if found is not None and found[0] < found[1])
+
+
+def masked_digest(data: bytes, ranges: Iterable[Range]) -> str:
+    """The first 16 hex digits of SHA-256, these ranges taken as zero."""
+    masked = sorted(ranges)
     view = memoryview(data)
     digest = hashlib.sha256()
     position = 0

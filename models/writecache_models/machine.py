@@ -10,7 +10,7 @@ from functools import partial
 
 from writecache_models.actions import Outcome, PanicError
 from writecache_models.devices import Devices
-from writecache_models.digests import named_start_sectors
+from writecache_models.digests import Range, named_start_sectors
 from writecache_models.requests import Requests
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct, first_block_of
@@ -35,6 +35,8 @@ class Machine(Requests):
 
     def __init__(self, profile: Profile, devices: Devices) -> None:
         super().__init__(profile, devices)
+        self.undefined: frozenset[Range] = frozenset()
+        """Bytes of the cache device that nobody defines, as far as digests have met them."""
         self.start_sectors = frozenset({Sector(0)})
         """Where any table so far said that metadata begins."""
 
@@ -43,6 +45,7 @@ class Machine(Requests):
         copy = Machine(self.profile, self.devices.fork())
         copy.adopt(self)
         copy.start_sectors, copy._tag = self.start_sectors, self._tag
+        copy.undefined = self.undefined
         copy.request, copy.write_errno = self.request, self.write_errno
         copy._pattern_tag, copy._rest = self._pattern_tag, self._rest
         return copy
@@ -141,7 +144,8 @@ class Machine(Requests):
 
     def digests(self) -> tuple[str, str]:
         """Digests of cache and origin, as vectors carry them."""
-        return self.devices.digests(self.start_sectors)
+        cache, origin, self.undefined = self.devices.digests(self.start_sectors, self.undefined)
+        return cache, origin
 
     def table(self) -> str:
         """The table line."""

@@ -14,7 +14,12 @@ from writecache_models.devices import (
     OutOfRangeError,
     pattern,
 )
-from writecache_models.digests import content_digest, masked_digest, undefined_range
+from writecache_models.digests import (
+    content_digest,
+    masked_digest,
+    undefined_range,
+    undefined_ranges,
+)
 from writecache_spec.codec import encode_superblock
 from writecache_spec.effects import Metadata, WriteMetadata
 from writecache_spec.events import Device, FlushWork
@@ -144,7 +149,7 @@ def image(superblock: Superblock, sectors: int = 12) -> bytearray:
 
 
 def masked(data: bytearray, *starts: int) -> str:
-    return masked_digest(bytes(data), map(Sector, starts))
+    return masked_digest(bytes(data), undefined_ranges(bytes(data), map(Sector, starts)))
 
 
 GOOD = Superblock(MAGIC, 1, 512, 0, 8)
@@ -198,7 +203,21 @@ def test_overlapping_metadata_areas_are_masked_together() -> None:
 def test_digests_have_16_digits() -> None:
     assert content_digest(b"abc") == digest(b"abc")
     devices = Devices(Content(512), Content(1024))
-    assert devices.digests([Sector(0)]) == (digest(bytes(512)), digest(bytes(1024)))
+    whole = digest(bytes(512)), digest(bytes(1024))
+    assert devices.digests([Sector(0)], frozenset()) == (*whole, frozenset())
+
+
+def test_what_was_undefined_stays_so() -> None:
+    """Also when the superblock that told of it is written over."""
+    devices = Devices(Content(512 * 12, bytes(image(GOOD))), Content(512))
+    *_, undefined = devices.digests([Sector(0)], frozenset())
+    assert undefined == {(64 + 128, 512)}
+    devices.write(Device.CACHE, 0, bytes(512))
+    without = bytes(512) + b"\xaa" * 512 * 11
+    for tail in (0, 1):
+        devices.cache = devices.cache.write(300, bytes([tail]))
+        cache, _, still = devices.digests([Sector(0)], undefined)
+        assert (cache, still) == (digest(without), undefined)
 
 
 @given(

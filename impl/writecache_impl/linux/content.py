@@ -79,12 +79,15 @@ class ContentHash:
 
     def __init__(self, content: Content, size: int) -> None:
         self.content, self.size = content, size
+        self.undefined: set[tuple[int, int]] = set()
+        """Ranges that were masked once: they stay masked, though what told of them may go."""
         self.chunks: list[bytes] = []
         self.states = [hashlib.sha256()]  # before each chunk, and after the last
 
     def digest(self, start_sectors: Iterable[int] = (0,)) -> str:
         """Return the hash of what the device holds now."""
-        ranges = undefined_ranges(self.content, self.size, start_sectors)
+        self.undefined.update(undefined_ranges(self.content, self.size, start_sectors))
+        ranges = sorted(self.undefined)
         for index, at in enumerate(range(0, self.size, CHUNK_BYTES)):
             end = min(at + CHUNK_BYTES, self.size)
             chunk = masked(self.content[at:end], at, ranges)
