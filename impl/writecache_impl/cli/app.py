@@ -28,6 +28,7 @@ from writecache_impl.cli.fuzz import fuzz
 from writecache_impl.cli.kernel import kernel
 from writecache_impl.cli.prove import prove
 from writecache_impl.cli.vectors import vectors
+from writecache_impl.cli.writing import undo_command, writeback_command
 from writecache_impl.linux import UNUSABLE, KernelUnavailable, one_line
 from writecache_impl.tools.errors import ToolError
 from writecache_models.vectors import VectorError
@@ -45,7 +46,7 @@ def writecache() -> None:
 
 for command in (conform, vectors, kernel, explore, fuzz, findings, prove):
     writecache.add_command(command)
-for tool in (check_command, dump_command, restore_command):
+for tool in (check_command, dump_command, restore_command, writeback_command, undo_command):
     writecache.add_command(tool)
 
 

@@ -70,8 +70,13 @@ class Picture(NamedTuple):
                 yield live[place]
 
 
-def picture_of(cache: Cache, origin_sectors: int | None = None) -> Picture:
-    """Survey a cache's entries and set apart what is doubtful."""
+def picture_of(
+    cache: Cache, origin_sectors: int | None = None, take_later: bool = False
+) -> Picture:
+    """Survey a cache's entries and set apart what is doubtful.
+
+    `take_later`: of two entries that are the same the later block is as good as any.
+    """
     found = arithmetic().survey(cache.entry_chunks(), cache.superblock.seq_count)
     doubts: dict[str, array[int]] = {}
     taken: set[int] = set()
@@ -83,7 +88,7 @@ def picture_of(cache: Cache, origin_sectors: int | None = None) -> Picture:
         beyond = numbers(place for place in bad if not sectors[place] % step)
         doubts |= {MISALIGNED: wrong, BEYOND: beyond}
     for reason, places in (
-        (IDENTICAL, _ambiguous(cache, found)),
+        (IDENTICAL, [] if take_later else _ambiguous(cache, found)),
         (UNREADABLE, _unreadable(cache, found)),
     ):
         taken = {place for others in doubts.values() for place in others} if places else taken
