@@ -5,6 +5,7 @@ asked for; every entry that goes is named.  Block data is never changed.  What w
 undo log of the output.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
@@ -168,7 +169,9 @@ def repair(
         if old != new
     )
     encoded = encode_superblock(superblock)
-    described = Described("repair", str(output.resolve()), "", offset, encoded.hex(), image.size, 0)
+    described = Described(
+        "repair", os.path.realpath(output), "", offset, encoded.hex(), image.size, 0
+    )
     with new_file(output, force) as target:
         grow(target, image.size)
         copy_sparse(image, target, holes=True)

@@ -5,6 +5,7 @@ then, and only if nothing is in doubt, the cache is marked as clean (`cleaning`)
 anywhere, it can be begun again: what is home is found there and not written again.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -138,8 +139,8 @@ def describe(picture: Picture, origin: Image, command: str = "writeback") -> Des
     cache = picture.cache
     return Described(
         command,
-        str(cache.image.path.resolve()),
-        str(origin.path.resolve()),
+        os.path.realpath(cache.image.path),
+        os.path.realpath(origin.path),
         cache.geometry.offset,
         encode_superblock(cache.superblock).hex(),
         cache.image.size,
