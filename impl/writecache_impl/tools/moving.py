@@ -17,7 +17,8 @@ from writecache_impl.tools.errors import UnreadableError
 from writecache_impl.tools.image import MEDIUM_ERRORS, Image
 from writecache_impl.tools.numbers import arithmetic
 from writecache_impl.tools.picture import UNREADABLE, Doubtful, Picture, read_block
-from writecache_impl.tools.undo_log import Kind, UndoLog
+from writecache_impl.tools.undo_log import UndoLog
+from writecache_impl.tools.undo_records import Kind
 from writecache_spec.units import SECTOR_SIZE
 
 BATCH: Final = 1 << 25

@@ -31,7 +31,8 @@ from writecache_impl.tools.picture import (
     read_entry,
     same_data,
 )
-from writecache_impl.tools.undo_log import Described, Kind, UndoLog, new_log
+from writecache_impl.tools.undo_log import UndoLog, new_log
+from writecache_impl.tools.undo_records import Described, Kind
 from writecache_impl.tools.writeback import RefusedError
 from writecache_spec.codec import encode_superblock
 from writecache_spec.layout import (

@@ -21,7 +21,8 @@ from writecache_impl.tools.origin import weigh
 from writecache_impl.tools.output import copy_sparse, grow, new_file
 from writecache_impl.tools.picture import BEYOND, Doubtful, Picture, picture_of
 from writecache_impl.tools.problems import counted
-from writecache_impl.tools.undo_log import Described, Kind, UndoLog, start_log
+from writecache_impl.tools.undo_log import UndoLog, start_log
+from writecache_impl.tools.undo_records import Described, Kind
 from writecache_spec.codec import encode_superblock
 from writecache_spec.units import SECTOR_SIZE
 
