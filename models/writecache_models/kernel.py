@@ -71,7 +71,7 @@ class Kernel(Core):
             found.append(Action(Kind.WORK))
         ways = self._next_to_end() if self._copies else []
         if ways:
-            found.append(Action(Kind.COPY))
+            found.append(Action(Kind.COPY, ways[0]))
         if wc.endio_list:
             found.append(Action(Kind.ENDIO))
         found += [Action(Kind.COPY, which) for which in ways[1:]]
@@ -86,7 +86,17 @@ class Kernel(Core):
         return found
 
     def _next_to_end(self) -> list[int]:
-        """Which copies could end next, as far as that makes a difference; canonically the first."""
+        """Which copies could end next, as far as that makes a difference; canonically the first.
+
+        A log that was seen rules some out, and then says how it goes on.
+        """
+        ways = self._ways_to_end()
+        allowed = self.devices.may_end(self._copies.in_order())
+        if allowed is None:
+            return ways
+        return [number for number in ways if number in allowed] or allowed[:1]
+
+    def _ways_to_end(self) -> list[int]:
         wc = self._live()
         copies = self._copies.in_order()
         if not (wc.freelist or wc.endio_list):
@@ -195,6 +205,8 @@ class Kernel(Core):
 
     def choose(self, options: list[Action]) -> Action:
         """Take the next choice."""
+        if self.devices.contradicted:
+            return options[0]
         number = len(self.alternatives)
         self.alternatives.append([way for way in options if way.kind is not Kind.SOME_COPIES])
         if self.states is not None:

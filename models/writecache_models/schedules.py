@@ -52,6 +52,7 @@ class Recorded(NamedTuple):
     def perform(self, machine: Machine, choices: tuple[int, ...]) -> Observation:
         """Do the operation with these choices."""
         machine.choices, machine.alternatives = choices, []
+        machine.devices.expect(self.seen.get("log"))
         return self._observed(machine, lambda: perform(machine, self.op, self.table))
 
     def schedules(self, machine: Machine, effort: int) -> Iterator[Played]:
@@ -112,6 +113,7 @@ class Recorded(NamedTuple):
     def _write_schedules(self, machine: Machine, effort: int) -> Iterator[Played]:
         """Walk through what may happen between the pieces of a write, and after it."""
         begun = machine.fork()
+        begun.devices.expect(self.seen.get("log"))
         name, sector, n_sectors, tag = self.op
         begun.begin_write(sector, n_sectors, tag, name == "write_fua", name == "write_dsync")
         agenda: list[_Node] = [_Node(0, 0, (), begun, 0)]

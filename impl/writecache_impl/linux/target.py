@@ -10,6 +10,7 @@ without hashes, 1100 with those of 1.25 MiB. An emulated machine plays 200.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -74,9 +75,12 @@ class LinuxTarget:
             self._machine.close()
             self._machine = None
 
-    def machine(self, cache_bytes: int = 0, origin_bytes: int = 0) -> Machine:
-        """Return the running kernel, booting one if none runs or its disks are too small."""
+    def machine(
+        self, cache_bytes: int = 0, origin_bytes: int = 0, logs: bool = False
+    ) -> Machine:
+        """Return the running kernel, booting one if none runs or its disks are too small or few."""
         options = self.options.with_disks_of(cache_bytes, origin_bytes)
+        options = replace(options, logs=options.logs or logs)
         if options != self.options:
             self.close()
         if self._machine is None:
@@ -129,10 +133,13 @@ class LinuxTarget:
         parsed = TraceHeader.parse(header)
         sectors = parsed.cache_sectors, parsed.origin_sectors
         for last_attempt in (False, True):
-            machine = self.machine(*(n * SECTOR_BYTES for n in sectors))
+            logs = parsed.logs != "none"
+            machine = self.machine(*(n * SECTOR_BYTES for n in sectors), logs=logs)
+            if logs and not self._hello["logs"]:
+                raise KernelUnavailable("this kernel has no target log-writes (dm-log-writes)")
             if parsed.origin_delay and not self._hello["delays"]:
                 raise KernelUnavailable("this kernel has no target delay (dm-delay)")
-            machine.send(["reset", parsed.table, *sectors, parsed.origin_delay])
+            machine.send(["reset", parsed.table, *sectors, parsed.origin_delay, parsed.logs])
             try:
                 machine.receive(RESET_SECONDS)
                 break

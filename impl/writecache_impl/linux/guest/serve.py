@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from .devicemapper import DeviceMapper
-from .disks import Disk
+from .disks import Disk, Under
 from .kernel import (
     device_numbers,
     fix_io_priority,
@@ -27,6 +27,7 @@ from .kernel import (
     power_off,
     set_io_scheduler,
 )
+from .logs import Logs
 from .player import NAME, Player, Step
 
 
@@ -69,21 +70,23 @@ class Guest:
         numbers = {
             use: device_numbers(f"/sys/block/{disk}/dev") for use, disk in config["disks"].items()
         }
-        origin_dev, cache_dev = ("{}:{}".format(*numbers[use]) for use in ("origin", "cache"))
+        devices = {use: "{}:{}".format(*number) for use, number in numbers.items()}
         if config["scheduler"] is not None:
-            set_io_scheduler(config["scheduler"], origin_dev, cache_dev)
+            set_io_scheduler(config["scheduler"], devices["origin"], devices["cache"])
         mapper = DeviceMapper(nodes)
         self.version = mapper.target_version(NAME)
         if self.version is None:
             raise RuntimeError(f"this kernel has no target {NAME.decode()}")
         self.delays = mapper.target_version(b"delay") is not None
         self.fails = mapper.target_version(b"flakey") is not None
-        origin = Disk(mapper, b"origin", origin_dev)
-        cache = Disk(mapper, b"cache", cache_dev)
+        self.logs = mapper.target_version(b"log-writes") is not None
+        origin = Disk(mapper, b"origin", Under(devices["origin"]))
+        cache = Disk(mapper, b"cache", Under(devices["cache"]))
+        logs = Logs(mapper, cache, origin, devices)
         barrier = f"{nodes}/barrier"
         os.mknod(barrier, 0o060600, os.makedev(*numbers["barrier"]))
         self.player = Player(
-            mapper, cache, origin, barrier, config["settle_s"], config["exclusive"]
+            mapper, logs, barrier, config["settle_s"], config["exclusive"]
         )
 
     def hello(self) -> Step:
@@ -95,6 +98,7 @@ class Guest:
             "target": self.version,
             "delays": self.delays,
             "fails": self.fails,
+            "logs": self.logs,
         }
 
     def play(self, ops: list[list[Any]], lockstep: bool) -> None:
@@ -107,8 +111,11 @@ class Guest:
     def answer(self, request: list[Any]) -> None:
         """Answer one request."""
         match request:
-            case ["reset", table, cache_sectors, origin_sectors, origin_delay]:
-                self.player.reset(table, cache_sectors, origin_sectors, origin_delay)
+            case ["reset", table, cache_sectors, origin_sectors, origin_delay, logs]:
+                self.player.reset(table, cache_sectors, origin_sectors, origin_delay, logs)
+                self.line.send({"ready": True})
+            case ["end logs"]:
+                self.player.logs.end()
                 self.line.send({"ready": True})
             case ["play", lockstep, ops]:
                 self.play(ops, lockstep)

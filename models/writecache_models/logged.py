@@ -1,0 +1,214 @@
+"""Devices with a log each of what is written to them (`write_log`).
+
+A log that was seen can be followed (`expect`): where it says something else than what these devices
+are told to do, it is *contradicted*: the schedule was another, and nothing that comes after
+matters.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+
+from writecache_models.content import Content
+from writecache_models.devices import Devices, SeenLogs
+from writecache_models.digests import Range, masked_digest
+from writecache_models.write_log import (
+    DISCARD,
+    FUA,
+    Contradiction,
+    Entry,
+    Line,
+    Log,
+    Render,
+    points_of,
+)
+from writecache_spec.effects import Copy, WriteMetadata, WriteOrigin
+from writecache_spec.events import Device
+from writecache_spec.layout import ENTRY_SIZE, SUPERBLOCK_SIZE, round_up
+from writecache_spec.units import Sector, bytes_of, sectors_of
+
+LARGEST_COPY = 1024
+"""Sectors that kcopyd copies at once: a larger copy is several, and ends with the last of them."""
+LARGEST_DATA_REMEMBERED = 64
+"""Digests of entries' data that are not computed again."""
+
+
+class LoggedDevices(Devices):
+    """Cache and origin, and their logs."""
+
+    __slots__ = ("_contradicted", "_logs", "_seen", "_undefined")
+
+    def __init__(self, cache: Content, origin: Content) -> None:
+        super().__init__(cache, origin)
+        self._contradicted = False
+        self._logs = {Device.CACHE: Log(), Device.ORIGIN: Log()}
+        self._seen: SeenLogs | None = None
+        self._undefined: frozenset[Range] = frozenset()
+
+    def fork(self) -> "LoggedDevices":
+        """An independent copy."""
+        copy = LoggedDevices(self.cache, self.origin)
+        copy._written = dict(self._written)
+        copy.faults = self.faults
+        copy._contradicted, copy._logs = self._contradicted, dict(self._logs)
+        copy._seen, copy._undefined = self._seen, self._undefined
+        return copy
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the log that was seen says something else."""
+        return self._contradicted
+
+    def log_key(self) -> object:
+        """What decides what will be logged."""
+        return tuple(log.key() for log in self._logs.values()), self._contradicted
+
+    def write(self, device: Device, sector: int, content: bytes, fua: bool = False) -> None:
+        """Write data of a request, which is complete when that ends."""
+        super().write(device, sector, content)
+        entry = Entry(FUA if fua else 0, sector, sectors_of(len(content)), content)
+        self._change(device, lambda log, _: log.begin_data(entry))
+
+    def end_writes(self) -> None:
+        """All requests have ended."""
+        for device in self._logs:
+            self._change(device, lambda log, render: log.end_data(render))
+
+    def discard(self, device: Device, sector: int, n_sectors: int) -> None:
+        """Discard sectors, which become zeros."""
+        super().write(device, sector, bytes(bytes_of(n_sectors)))
+        entry = Entry(DISCARD, sector, n_sectors)
+        self._change(device, lambda log, _: log._replace(complete=(*log.complete, entry)))
+
+    def begin_copy(self, effect: Copy | WriteOrigin) -> None:
+        """A copy is submitted; one that reaches beyond the origin's end never comes to the log."""
+        entries = self._entries_of(effect)
+        self._change(Device.ORIGIN, lambda log, _: log.begin_copy(entries))
+
+    def may_end(self, copies: Sequence[Copy | WriteOrigin]) -> list[int] | None:
+        """Numbers of the copies that can end before the next flush of the origin."""
+        log = self._logs[Device.ORIGIN]
+        if self._contradicted or log.ahead is None:
+            return None
+        render = self._render(Device.ORIGIN)
+        return [
+            number
+            for number, copy in enumerate(copies)
+            if all(
+                entry in log.early or log.is_due(entry, render) for entry in self._entries_of(copy)
+            )
+        ]
+
+    def copy(self, cache_sector: int, origin_sector: int, n_sectors: int) -> None:
+        """A copy ends."""
+        content = self.read(Device.CACHE, cache_sector, n_sectors)
+        super().write(Device.ORIGIN, origin_sector, content)
+        for entry in _pieces(origin_sector, content):
+            self._change(Device.ORIGIN, lambda log, render, one=entry: log.end_copy(one, render))
+
+    def write_metadata(self, start_sector: Sector, effect: WriteMetadata) -> None:
+        """Write a part of the metadata area, and wait for that."""
+        super().write_metadata(start_sector, effect)
+        self._leave_undefined(start_sector, effect)
+        first = start_sector + effect.first_sector
+        content = self.cache.read(bytes_of(first), bytes_of(effect.n_sectors))
+        entry = Entry(FUA if effect.fua else 0, first, effect.n_sectors, content)
+        if effect.fua:
+            self._change(Device.CACHE, lambda log, render: log.write_fua(entry, render))
+            return
+        self._change(
+            Device.CACHE, lambda log, render: log.write(entry, render)._replace(has_metadata=True)
+        )
+
+    def flush(self, device: Device) -> None:
+        """Make durable what is complete.
+
+        A flush of the cache device with no metadata to be flushed is for the data of requests, and
+        waits for them.
+        """
+        on_cache = device is Device.CACHE
+        self._change(
+            device, lambda log, render: log.flush(on_cache and not log.has_metadata, render)
+        )
+
+    def expect(self, logs: SeenLogs | None) -> None:
+        """A step begins that was seen to log this; None: nobody looked."""
+        self.end_writes()
+        self._contradicted, self._seen = False, logs
+        for device, log in self._logs.items():
+            ahead = None if logs is None else points_of(logs.get(device.value, ()))
+            self._logs[device] = log.begin_step(ahead)
+
+    def logged(self) -> SeenLogs | None:
+        """What this step has logged: as it was seen, or else as these devices would have it."""
+        self.end_writes()
+        followed = not (self._contradicted or any(log.ahead for log in self._logs.values()))
+        if self._seen is not None and followed:
+            return self._seen
+        return {
+            device.value: [list(map_to(entry)) for entry in log.told]
+            for device, log in self._logs.items()
+            for map_to in (self._render(device),)
+        }
+
+    def digests(
+        self, start_sectors: Iterable[Sector], known: frozenset[Range]
+    ) -> tuple[str, str, frozenset[Range]]:
+        """The same as without logs; what is undefined is so in the logs, too."""
+        found = super().digests(start_sectors, known)
+        self._undefined = found[2]
+        return found
+
+    def _change(self, device: Device, change: Callable[[Log, Render], Log]) -> None:
+        if self._contradicted:
+            return
+        try:
+            self._logs[device] = change(self._logs[device], self._render(device))
+        except Contradiction:
+            self._contradicted = True
+
+    def _entries_of(self, effect: Copy | WriteOrigin) -> tuple[Entry, ...]:
+        """What a copy writes; nothing where it reaches beyond the origin's end."""
+        if not isinstance(effect, Copy):
+            raise NotImplementedError("logs of persistent memory's origin")
+        if effect.origin_sector + effect.n_sectors > sectors_of(len(self.origin)):
+            return ()
+        content = self.read(Device.CACHE, effect.cache_sector, effect.n_sectors)
+        return tuple(_pieces(effect.origin_sector, content))
+
+    def _leave_undefined(self, start_sector: Sector, effect: WriteMetadata) -> None:
+        """What follows the last entry is written from memory that nobody defines."""
+        block_size = effect.metadata.superblock.block_size
+        end = SUPERBLOCK_SIZE + len(effect.metadata.entries) * ENTRY_SIZE
+        start = bytes_of(start_sector)
+        if end % block_size:
+            self._undefined |= {(start + end, start + round_up(end, block_size))}
+
+    def _render(self, device: Device) -> Render:
+        ranges = self._undefined if device is Device.CACHE else frozenset[Range]()
+        return partial(_line, ranges)
+
+
+def _pieces(sector: int, content: bytes) -> Iterator[Entry]:
+    """The writes that kcopyd makes of a copy."""
+    size = bytes_of(LARGEST_COPY)
+    for at in range(0, len(content), size):
+        piece = content[at : at + size]
+        yield Entry(0, sector + sectors_of(at), sectors_of(len(piece)), piece)
+
+
+def _line(undefined: frozenset[Range], entry: Entry) -> Line:
+    """An entry as a step has it."""
+    if not entry.content:
+        return entry.flags, entry.sector, entry.n_sectors
+    first, size = bytes_of(entry.sector), len(entry.content)
+    inside = frozenset(
+        (max(begin - first, 0), min(end - first, size))
+        for begin, end in undefined
+        if begin < first + size and end > first
+    )
+    return entry.flags, entry.sector, entry.n_sectors, _digest(entry.content, inside)
+
+
+@lru_cache(maxsize=LARGEST_DATA_REMEMBERED)
+def _digest(content: bytes, undefined: frozenset[Range]) -> str:
+    return masked_digest(content, undefined)
