@@ -143,8 +143,11 @@ class Devices:
     def begin_copy(self, effect: Copy | WriteOrigin) -> None:
         """A copy is submitted."""
 
-    def may_end(self, copies: Sequence[Copy | WriteOrigin]) -> list[int] | None:
-        """Numbers of the copies that can end now, by a log that was seen; None: any."""
+    def order_of(self, copies: Sequence[Copy | WriteOrigin]) -> list[int] | None:
+        """Numbers of the copies that end before the next flush of the origin, in their order.
+
+        None where no log was seen that says so.
+        """
         return None
 
     def end_writes(self) -> None:

@@ -88,15 +88,11 @@ class Kernel(Core):
     def _next_to_end(self) -> list[int]:
         """Which copies could end next, as far as that makes a difference; canonically the first.
 
-        A log that was seen rules some out, and then says how it goes on.
+        A log that was seen has them in the order in which they ended.
         """
-        ways = self._ways_to_end()
-        allowed = self.devices.may_end(self._copies.in_order())
-        if allowed is None:
-            return ways
-        return [number for number in ways if number in allowed] or allowed[:1]
-
-    def _ways_to_end(self) -> list[int]:
+        order = self.devices.order_of(self._copies.in_order())
+        if order is not None:
+            return order[:1]
         wc = self._live()
         copies = self._copies.in_order()
         if not (wc.freelist or wc.endio_list):
@@ -148,7 +144,8 @@ class Kernel(Core):
                 self._end_sweep(action.which)
             case Kind.COPIES | Kind.SOME_COPIES:
                 for _ in range(action.which):
-                    self._end_copy(0)
+                    order = self.devices.order_of(self._copies.in_order())
+                    self._end_copy(order[0] if order else 0)
                 self._end_io()
             case Kind.SETTLE:
                 # What it chooses is canonical, and none of the caller's choices.

@@ -84,19 +84,20 @@ class LoggedDevices(Devices):
         entries = self._entries_of(effect)
         self._change(Device.ORIGIN, lambda log, _: log.begin_copy(entries))
 
-    def may_end(self, copies: Sequence[Copy | WriteOrigin]) -> list[int] | None:
-        """Numbers of the copies that can end before the next flush of the origin."""
+    def order_of(self, copies: Sequence[Copy | WriteOrigin]) -> list[int] | None:
+        """Numbers of the copies that end before the next flush of the origin, in their order."""
         log = self._logs[Device.ORIGIN]
         if self._contradicted or log.ahead is None:
             return None
         render = self._render(Device.ORIGIN)
-        return [
-            number
-            for number, copy in enumerate(copies)
-            if all(
-                entry in log.early or log.is_due(entry, render) for entry in self._entries_of(copy)
-            )
-        ]
+        found: list[tuple[int, int]] = []
+        for number, copy in enumerate(copies):
+            places = [log.place_of(entry, render) for entry in self._entries_of(copy)]
+            known = [place for place in places if place is not None]
+            if len(known) == len(places):
+                # With the last of its pieces; a copy that fails is none of the log's.
+                found.append((max(known, default=-1), number))
+        return [number for _, number in sorted(found)]
 
     def copy(self, cache_sector: int, origin_sector: int, n_sectors: int) -> None:
         """A copy ends."""

@@ -161,6 +161,8 @@ class Log(NamedTuple):
             raise Contradiction
         data, _ = _take(log.data, rest, render)
         copies, early = _take(log.copies, rest, render)
+        order = list(log.ahead[0].writes)
+        early = tuple(sorted(early, key=lambda entry: order.index(render(entry))))
         if rest.total() or (data and waits_for_data):
             raise Contradiction
         told = (*log.told, *log.complete, Entry(FLUSH))
@@ -179,8 +181,21 @@ class Log(NamedTuple):
         """Whether the next flush that was seen has a write before it, or nothing was seen."""
         if self.ahead is None:
             return True
-        flush = next((point for point in self.ahead if point.line[:1] != (FUA,)), None)
-        return flush is not None and flush.writes[render(entry)] > 0
+        return self._next_writes()[render(entry)] > 0
+
+    def place_of(self, entry: Entry, render: Render) -> int | None:
+        """Where in the order of the log a write of a copy is, up to the next flush that was seen;
+        None where it is behind that."""
+        if entry in self.early:
+            return self.early.index(entry)
+        writes = list(self._next_writes())
+        line = render(entry)
+        return len(self.early) + writes.index(line) if line in writes else None
+
+    def _next_writes(self) -> Counter[Line]:
+        """The writes before the next flush that was seen, in their order."""
+        points = self.ahead or ()
+        return next((one.writes for one in points if one.line[:1] != (FUA,)), Counter())
 
     def absorb(self, render: Render) -> "Log":
         """Data with FUA are complete whenever the log says so."""
