@@ -103,8 +103,8 @@ class LoggedDevices(Devices):
         """A copy ends."""
         content = self.read(Device.CACHE, cache_sector, n_sectors)
         super().write(Device.ORIGIN, origin_sector, content)
-        for entry in _pieces(origin_sector, content):
-            self._change(Device.ORIGIN, lambda log, render, one=entry: log.end_copy(one, render))
+        entries = tuple(_pieces(origin_sector, content))
+        self._change(Device.ORIGIN, lambda log, render: log.end_copy(entries, render))
 
     def write_metadata(self, start_sector: Sector, effect: WriteMetadata) -> None:
         """Write a part of the metadata area, and wait for that."""
@@ -142,14 +142,16 @@ class LoggedDevices(Devices):
     def logged(self) -> SeenLogs | None:
         """What this step has logged: as it was seen, or else as these devices would have it."""
         self.end_writes()
-        followed = not (self._contradicted or any(log.ahead for log in self._logs.values()))
-        if self._seen is not None and followed:
+        left = any(log.ahead for log in self._logs.values())
+        if self._seen is not None and not (left or self._contradicted):
             return self._seen
-        return {
-            device.value: [list(map_to(entry)) for entry in log.told]
+        told = {
+            device.value: list(map(self._render(device), log.told))
             for device, log in self._logs.items()
-            for map_to in (self._render(device),)
         }
+        if self._seen is None:
+            return {name: list(map(list, lines)) for name, lines in told.items()}
+        return told  # lines, which are no lists: equal to nothing that was seen
 
     def digests(
         self, start_sectors: Iterable[Sector], known: frozenset[Range]
@@ -160,12 +162,14 @@ class LoggedDevices(Devices):
         return found
 
     def _change(self, device: Device, change: Callable[[Log, Render], Log]) -> None:
-        if self._contradicted:
-            return
+        render = self._render(device)
         try:
-            self._logs[device] = change(self._logs[device], self._render(device))
+            self._logs[device] = change(self._logs[device], render)
         except Contradiction:
             self._contradicted = True
+            # From here on they say what they would have logged.
+            self._logs = {one: log.let_go() for one, log in self._logs.items()}
+            self._logs[device] = change(self._logs[device], render)
 
     def _entries_of(self, effect: Copy | WriteOrigin) -> tuple[Entry, ...]:
         """What a copy writes; nothing where it reaches beyond the origin's end."""

@@ -48,6 +48,11 @@ the origin under way for that long.  Such a step shows nothing but what the oper
 next one begins at once."""
 LONGEST_DELAY: Final = 10_000
 """Of a write of the origin, in milliseconds."""
+NO_LOGS: Final = "none"
+LOGS: Final = (NO_LOGS, "each")
+"""The header's `logs`: whether what was written to each device was logged (`write_log`).
+
+Then steps have a key `log`: by device, what was logged, `[flags, sector, length, digest]`."""
 LONGEST_SLEEP: Final = 600_000
 """In milliseconds."""
 _TAG_LIMIT: Final = 2**64

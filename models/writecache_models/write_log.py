@@ -104,6 +104,12 @@ class Log(NamedTuple):
         """A step begins, and this was seen of it."""
         return self._replace(told=(), late=(), has_metadata=False, ahead=ahead)
 
+    def let_go(self) -> "Log":
+        """No log is followed any more."""
+        durable = tuple(entry for entry in self.data if entry.flags & FUA)
+        data = tuple(entry for entry in self.data if not entry.flags & FUA)
+        return self._replace(told=(*self.told, *durable), data=data, late=(), ahead=None)
+
     def begin_data(self, entry: Entry) -> "Log":
         """Data of a request are passed on."""
         if entry.flags & FUA and self.ahead is None:
@@ -121,11 +127,15 @@ class Log(NamedTuple):
         """A copy is submitted, which makes these writes."""
         return self._replace(copies=(*self.copies, *entries))
 
-    def end_copy(self, entry: Entry, render: Render) -> "Log":
-        """A write of a copy that has ended."""
-        if entry in self.early:
-            return self._replace(early=_without(self.early, entry))
-        return self._replace(copies=_without(self.copies, entry)).write(entry, render)
+    def end_copy(self, entries: tuple[Entry, ...], render: Render) -> "Log":
+        """A copy has ended, and with it all its writes."""
+        log = self
+        for entry in entries:
+            if entry in log.early:
+                log = log._replace(early=_without(log.early, entry))
+            else:
+                log = log._replace(copies=_without(log.copies, entry)).write(entry, render)
+        return log
 
     def write(self, entry: Entry, render: Render) -> "Log":
         """A write is complete, and a flush will follow before the step ends."""

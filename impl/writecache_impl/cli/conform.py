@@ -9,6 +9,7 @@ from writecache_impl.cli.common import MODULES, Seconds, check_modules, seed_opt
 from writecache_impl.cli.job import Job, Settings, check_output
 from writecache_impl.live import FAILING
 from writecache_models.judge import profile_named
+from writecache_models.trace import NO_LOGS
 from writecache_spec.profile import PROFILES
 
 LIVE_SUITES = ("bookworm", "trixie", "sid")
@@ -49,6 +50,13 @@ def _known(
     help="Only traces on devices of which sectors fail; no shipped vectors.",
 )
 @click.option(
+    "--io-order",
+    is_flag=True,
+    help="Also judge the order in which the kernel writes: what is written to each device is "
+    "logged (dm-log-writes), and the reference's effects must be that log, entry for entry; no "
+    "shipped vectors.",
+)
+@click.option(
     "--profile", type=click.Choice(sorted(PROFILES)), help="Judge as this kernel, not by version."
 )
 @click.option(
@@ -73,6 +81,7 @@ def conform(
     steps: int | None,
     seed: str | None,
     errors: bool,
+    io_order: bool,
     profile: str | None,
     output: Path,
     bisect: bool,
@@ -85,12 +94,14 @@ def conform(
 
     The JSON object's keys: `seed`; `divergences`, their number; `vectors`, with `steps`;
     `kernels`, a list with `kernel`, `release`, `target`, `traces`, `steps`, `non_canonical`,
-    `panics`, `hangs`, `divergences`, `problem`, `seconds`; `not_judged`, reasons by kernel;
-    `diverged`, as the traces of `vectors check`; `kept`, the files written.
+    `log_entries`, `panics`, `hangs`, `divergences`, `problem`, `seconds`; `not_judged`, reasons by
+    kernel; `diverged`, as the traces of `vectors check`; `kept`, the files written.
 
     Examples: writecache conform --target kernel:sid --seed 1234 --seconds 60, or
-    writecache conform --errors --target kernel:sid --seconds 60
+    writecache conform --io-order --target kernel:sid --seconds 60
     """
+    if errors and io_order:
+        raise click.UsageError("--io-order judges disks that do not fail: leave out --errors")
     kernels = _kernels(targets)
     check_modules(kernels, modules)
     if kernels:
@@ -102,9 +113,10 @@ def conform(
         seed=seed or str(random.SystemRandom().randrange(10**9)),
         profile=profile_named(profile) if profile else None,
         family=FAILING if errors else None,
+        logs="each" if io_order else NO_LOGS,
         output=output,
     )
-    with_vectors = not (bisect or errors) or REFERENCE in targets
+    with_vectors = not (bisect or errors or io_order) or REFERENCE in targets
     return _judge(Job(settings), kernels, as_json, with_vectors)
 
 

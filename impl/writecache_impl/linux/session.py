@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from .boot import Machine
 from .content import SECTOR_BYTES, ContentHash
 from .errors import KernelDied, KernelHung, KernelUnavailable
-from .trace import Op, Step, TraceHeader, check_op, named_start_sectors
-from .writelog import MARK, Entry, LogError, WriteLog, replay
+from .trace import NO_LOGS, Op, Step, TraceHeader, check_op, named_start_sectors
+from .writelog import TraceLogs, WriteLog
 
 if TYPE_CHECKING:
     from .target import LinuxTarget
@@ -33,25 +33,24 @@ class Session:
             "cache": (parsed.cache_image, parsed.cache_sectors * SECTOR_BYTES),
             "origin": (parsed.origin_image, parsed.origin_sectors * SECTOR_BYTES),
         }
-        self.logs: dict[str, WriteLog] = {}
-        """By the device that is logged; `both` where that is one."""
-        self.entries: dict[str, list[Entry]] = {}
-        """What was logged since the step before."""
-        self._replayed = self._contents_at_first(images) if parsed.logs != "none" else {}
-        for name in self._replayed:
-            disk = "origin-log" if name == "origin" else "cache-log"
-            machine.private.set_disk(disk, b"")
-            self.logs[name] = WriteLog(machine.disks[disk], machine.private.places[disk].size)
+        self.logs = self._begin_logs(images)
         self.contents: dict[str, ContentHash] = {}
         for name, (image, size) in images.items():
             machine.private.set_disk(name, image)
             if name in target.hashed:
                 self.contents[name] = ContentHash(machine.disks[name], size)
 
-    def _contents_at_first(self, images: dict[str, tuple[bytes, int]]) -> dict[str, bytearray]:
-        """Return what each logged device holds before it is written."""
-        whole = {name: bytearray(image.ljust(size, b"\0")) for name, (image, size) in images.items()}
-        return whole if self.parsed.logs == "each" else {"both": whole["origin"] + whole["cache"]}
+    def _begin_logs(self, images: dict[str, tuple[bytes, int]]) -> TraceLogs | None:
+        """Return the logs that the trace's header asks for, empty."""
+        names = {NO_LOGS: (), "each": ("cache", "origin"), "one": ("both",)}[self.parsed.logs]
+        logs = {}
+        for name in names:
+            disk = "origin-log" if name == "origin" else "cache-log"
+            self.machine.private.set_disk(disk, b"")
+            size = self.machine.private.places[disk].size
+            logs[name] = WriteLog(self.machine.disks[disk], size)
+        whole = {name: image.ljust(size, b"\0") for name, (image, size) in images.items()}
+        return TraceLogs(logs, whole) if logs else None
 
     def disk(self, name: str) -> bytes:
         """Return the bytes that `cache` or `origin` holds now."""
@@ -112,42 +111,24 @@ class Session:
         for name, content in self.contents.items():
             seen[name] = content.digest(self.start_sectors)
         if self.logs:
-            seen["log"] = self._logged()
+            self.logs.look(self.machine.disks)
+            hashed = self.contents.get("cache")
+            seen["log"] = self.logs.described(hashed.undefined if hashed else ())
         if self.target.columns is None:
             return seen
         return {key: seen[key] for key in seen if key in self.target.columns | ALWAYS}
 
-    def _logged(self) -> dict[str, list[Any]]:
-        """Return what was logged in this step, and keep it."""
-        self.entries = {name: list(log.news()) for name, log in self.logs.items()}
-        undefined = self.contents["cache"].undefined if "cache" in self.contents else set()
-        shift = self.parsed.origin_sectors * SECTOR_BYTES
-        masks = {
-            "cache": undefined,
-            "both": {(first + shift, last + shift) for first, last in undefined},
-        }
-        for name, entries in self.entries.items():
-            replay(entries, self._replayed[name])
-        return {
-            name: [entry.described(masks.get(name, ())) for entry in entries]
-            for name, entries in self.entries.items()
-        }
+    def end_logs(self) -> None:
+        """Let the logs end: they come to hold what no flush has logged yet.  No step may follow.
 
-    def end_logs(self) -> dict[str, list[Entry]]:
-        """Let the logs end, and return what no flush had logged yet, without the marks.
-
-        Raises LogError where a log, replayed, is not what its device holds.  No step may follow.
+        Raises LogError where a log, replayed, is not what its device holds.
         """
+        assert self.logs is not None
         self.ended = True
         self.machine.send(["end logs"])
         self.machine.receive(self.target.op_seconds)
-        rest = {name: list(log.news()) for name, log in self.logs.items()}
-        for name, entries in rest.items():
-            replay(entries, self._replayed[name])
-            parts = ("origin", "cache") if name == "both" else (name,)
-            if self._replayed[name] != b"".join(map(self.disk, parts)):
-                raise LogError(f"the log of {name}, replayed, is not what the device holds")
-        return {name: [one for one in entries if not one.flags & MARK] for name, entries in rest.items()}
+        self.logs.look(self.machine.disks)
+        self.logs.check({name: self.disk(name) for name in ("cache", "origin")})
 
     def _end(self, op: Op, kind: str, death: KernelDied | KernelHung) -> Step:
         self.ended = True

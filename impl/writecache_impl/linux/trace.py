@@ -26,7 +26,8 @@ NUMBERS = {
 }
 DISKS = ("cache", "origin")
 FAULTS = ("error", "flakey")
-LOGS = ("none", "each", "one")
+NO_LOGS = "none"
+LOGS = (NO_LOGS, "each", "one")
 """How a trace can be logged (`guest.logs`)."""
 LONGEST_DELAY = 10_000
 
@@ -42,7 +43,7 @@ class TraceHeader:
     origin_image: bytes = b""
     origin_delay: int = 0
     """Milliseconds that each write of the origin takes longer."""
-    logs: str = "none"
+    logs: str = NO_LOGS
     """Of what is written: none, one for `each` device, or `one` for both."""
 
     @classmethod
@@ -77,10 +78,10 @@ def _delay(header: Mapping[str, Any]) -> int:
 
 
 def _logs(header: Mapping[str, Any]) -> str:
-    value = header.get("logs", "none")
+    value = header.get("logs", NO_LOGS)
     if value not in LOGS:
         raise ValueError(f"logs is one of {', '.join(LOGS)}")
-    if value != "none" and header.get("origin_delay"):
+    if value != NO_LOGS and header.get("origin_delay"):
         raise ValueError("a trace with logs has no origin_delay")
     return str(value)
 

@@ -24,18 +24,19 @@ class UserModeLinux(Machine):
     @classmethod
     def _places(cls, options: BootOptions) -> Mapping[str, Place]:
         cache_bytes = options.cache_bytes or options.disk_bytes
-        sizes = (options.disk_bytes, cache_bytes, BARRIER_BYTES)
-        sizes += (LOG_BYTES, LOG_BYTES) if options.logs else ()
-        return {
-            use: Place(file=use, size=size) for use, size in zip(DISKS, sizes, strict=False)
-        }
+        sizes = [options.disk_bytes, cache_bytes, BARRIER_BYTES]
+        if options.logs:
+            sizes += [LOG_BYTES, LOG_BYTES]
+        return {use: Place(file=use, size=size) for use, size in zip(DISKS, sizes, strict=False)}
 
     def _command(self, line: int) -> list[str]:
         logs = ("dm-log-writes",) if self.options.logs else ()
         modules = self.image.modules((*MODULES, *logs, *self.options.extra_modules))
         exchange = str(self.private.exchange)
         devices = {
-            "disks": {use: f"ubd{letter}" for use, letter in zip(self.disks, "abcde", strict=False)},
+            "disks": {
+                use: f"ubd{letter}" for use, letter in zip(self.disks, "abcde", strict=False)
+            },
             "line": "/sys/class/tty/ttyS0/dev",
             "exchange_mount": ["none", "hostfs", exchange],
         }

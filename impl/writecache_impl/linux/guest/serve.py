@@ -85,9 +85,7 @@ class Guest:
         logs = Logs(mapper, cache, origin, devices)
         barrier = f"{nodes}/barrier"
         os.mknod(barrier, 0o060600, os.makedev(*numbers["barrier"]))
-        self.player = Player(
-            mapper, logs, barrier, config["settle_s"], config["exclusive"]
-        )
+        self.player = Player(mapper, logs, barrier, config["settle_s"], config["exclusive"])
 
     def hello(self) -> Step:
         """Say who answers."""
