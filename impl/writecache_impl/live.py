@@ -93,6 +93,7 @@ def judge_kernel(
         if profile is None:
             check_release(target)
         result = LiveResult(kernel, target.kernel_version, target.target_version)
+        memory = target.has_memory
         waiting: _Waiting = []
         started = time.monotonic()
         number = played = 0
@@ -101,10 +102,10 @@ def judge_kernel(
             progress(elapsed)
             if elapsed >= seconds or (max_steps is not None and played >= max_steps):
                 break
-            trace = generate(f"{seed}-{number}", family, result.target)
+            drawn = generate(f"{seed}-{number}", family, result.target, memory)
             if logs != NO_LOGS:
-                trace = replace(trace, extra={**trace.extra, "logs": logs})
-            trace = _played(target, trace, result)
+                drawn = replace(drawn, extra={**drawn.extra, "logs": logs})
+            trace = _played(target, drawn, result)
             number += 1
             result.log_entries += n_logged(trace)
             if trace.steps:

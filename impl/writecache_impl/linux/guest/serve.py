@@ -70,6 +70,8 @@ class Guest:
         numbers = {
             use: device_numbers(f"/sys/block/{disk}/dev") for use, disk in config["disks"].items()
         }
+        with open(f"/sys/block/{config['disks']['cache']}/queue/dax") as dax:
+            self.memory = dax.read().strip() == "1"
         devices = {use: "{}:{}".format(*number) for use, number in numbers.items()}
         if config["scheduler"] is not None:
             set_io_scheduler(config["scheduler"], devices["origin"], devices["cache"])
@@ -97,6 +99,7 @@ class Guest:
             "delays": self.delays,
             "fails": self.fails,
             "logs": self.logs,
+            "memory": self.memory,
         }
 
     def play(self, ops: list[list[Any]], lockstep: bool) -> None:
