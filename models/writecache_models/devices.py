@@ -136,6 +136,11 @@ class Devices:
         """Whether a log that was seen says something else than what was done."""
         return False
 
+    @property
+    def points_left(self) -> int:
+        """How much of a log that was seen is still to come."""
+        return 0
+
     def log_key(self) -> object:
         """What decides what will be logged."""
         return None

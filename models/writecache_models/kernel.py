@@ -143,9 +143,10 @@ class Kernel(Core):
             case Kind.SWEEP:
                 self._end_sweep(action.which)
             case Kind.COPIES | Kind.SOME_COPIES:
-                for _ in range(action.which):
-                    order = self.devices.order_of(self._copies.in_order())
-                    self._end_copy(order[0] if order else 0)
+                copies = self._copies.in_order()
+                order = self.devices.order_of(copies) or range(len(copies))
+                for copy in [copies[number] for number in order[: action.which]]:
+                    self._end_copy(self._copies.in_order().index(copy))
                 self._end_io()
             case Kind.SETTLE:
                 # What it chooses is canonical, and none of the caller's choices.

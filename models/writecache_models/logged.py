@@ -28,18 +28,21 @@ from writecache_spec.units import Sector, bytes_of, sectors_of
 
 LARGEST_COPY = 1024
 """Sectors that kcopyd copies at once: a larger copy is several, and ends with the last of them."""
-LARGEST_DATA_REMEMBERED = 64
+MOST_DIGESTS = 1024
 """Digests of entries' data that are not computed again."""
 
 
 class LoggedDevices(Devices):
     """Cache and origin, and their logs."""
 
-    __slots__ = ("_contradicted", "_logs", "_seen", "_undefined")
+    __slots__ = ("_contradicted", "_homing", "_left", "_logs", "_seen", "_undefined")
 
     def __init__(self, cache: Content, origin: Content) -> None:
         super().__init__(cache, origin)
         self._contradicted = False
+        self._left = 0
+        self._homing: dict[Copy | WriteOrigin, tuple[Line, ...]] = {}
+        # What the copies under way write.
         self._logs = {Device.CACHE: Log(), Device.ORIGIN: Log()}
         self._seen: SeenLogs | None = None
         self._undefined: frozenset[Range] = frozenset()
@@ -50,13 +53,21 @@ class LoggedDevices(Devices):
         copy._written = dict(self._written)
         copy.faults = self.faults
         copy._contradicted, copy._logs = self._contradicted, dict(self._logs)
-        copy._seen, copy._undefined = self._seen, self._undefined
+        copy._homing = dict(self._homing)
+        copy._seen, copy._undefined, copy._left = self._seen, self._undefined, self._left
         return copy
 
     @property
     def contradicted(self) -> bool:
         """Whether the log that was seen says something else."""
         return self._contradicted
+
+    @property
+    def points_left(self) -> int:
+        """How many points of the logs that were seen are to come, or were at a contradiction."""
+        if self._contradicted:
+            return self._left
+        return sum(len(log.ahead or ()) for log in self._logs.values())
 
     def log_key(self) -> object:
         """What decides what will be logged."""
@@ -82,6 +93,7 @@ class LoggedDevices(Devices):
     def begin_copy(self, effect: Copy | WriteOrigin) -> None:
         """A copy is submitted; one that reaches beyond the origin's end never comes to the log."""
         entries = self._entries_of(effect)
+        self._homing[effect] = tuple(map(self._render(Device.ORIGIN), entries))
         self._change(Device.ORIGIN, lambda log, _: log.begin_copy(entries))
 
     def order_of(self, copies: Sequence[Copy | WriteOrigin]) -> list[int] | None:
@@ -89,14 +101,13 @@ class LoggedDevices(Devices):
         log = self._logs[Device.ORIGIN]
         if self._contradicted or log.ahead is None:
             return None
-        render = self._render(Device.ORIGIN)
+        places = log.places(self._render(Device.ORIGIN))
         found: list[tuple[int, int]] = []
         for number, copy in enumerate(copies):
-            places = [log.place_of(entry, render) for entry in self._entries_of(copy)]
-            known = [place for place in places if place is not None]
-            if len(known) == len(places):
+            lines = self._homing[copy]
+            if all(line in places for line in lines):
                 # With the last of its pieces; a copy that fails is none of the log's.
-                found.append((max(known, default=-1), number))
+                found.append((max((places[line] for line in lines), default=-1), number))
         return [number for _, number in sorted(found)]
 
     def copy(self, cache_sector: int, origin_sector: int, n_sectors: int) -> None:
@@ -166,7 +177,7 @@ class LoggedDevices(Devices):
         try:
             self._logs[device] = change(self._logs[device], render)
         except Contradiction:
-            self._contradicted = True
+            self._left, self._contradicted = self.points_left, True
             # From here on they say what they would have logged.
             self._logs = {one: log.let_go() for one, log in self._logs.items()}
             self._logs[device] = change(self._logs[device], render)
@@ -214,6 +225,6 @@ def _line(undefined: frozenset[Range], entry: Entry) -> Line:
     return entry.flags, entry.sector, entry.n_sectors, _digest(entry.content, inside)
 
 
-@lru_cache(maxsize=LARGEST_DATA_REMEMBERED)
+@lru_cache(maxsize=MOST_DIGESTS)
 def _digest(content: bytes, undefined: frozenset[Range]) -> str:
     return masked_digest(content, undefined)

@@ -193,14 +193,11 @@ class Log(NamedTuple):
             return True
         return self._next_writes()[render(entry)] > 0
 
-    def place_of(self, entry: Entry, render: Render) -> int | None:
-        """Where in the order of the log a write of a copy is, up to the next flush that was seen;
-        None where it is behind that."""
-        if entry in self.early:
-            return self.early.index(entry)
-        writes = list(self._next_writes())
-        line = render(entry)
-        return len(self.early) + writes.index(line) if line in writes else None
+    def places(self, render: Render) -> dict[Line, int]:
+        """Writes of copies that are logged, and all up to the next flush that was seen, with their
+        places in the order of the log."""
+        lines = [*map(render, self.early), *self._next_writes()]
+        return {line: place for place, line in reversed(list(enumerate(lines)))}
 
     def _next_writes(self) -> Counter[Line]:
         """The writes before the next flush that was seen, in their order."""

@@ -70,6 +70,8 @@ def test_what_was_written_before_a_write_with_fua_is_put_before_it() -> None:
     assert in_order([new, old, flush], after_new) == [old, new, flush]
     assert in_order([new, old, flush], bytes(512) + old.data) == [new, old, flush]
     assert in_order([new, flush, old], after_new) == [new, flush, old]
+    gone = Entry(4, 0, 3, b"")
+    assert in_order([new, gone, flush], bytes(1024) + b"n" * 512) == [gone, new, flush]
     same = Entry(0, 2, 1, new.data)
     assert in_order([new, same, flush], after_new) == [new, same, flush]
 

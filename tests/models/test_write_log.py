@@ -73,10 +73,8 @@ def test_a_copy_is_logged_before_the_flush_that_comes_after_its_end() -> None:
 def test_copies_end_in_the_order_of_the_log() -> None:
     other = Entry(0, 4, 1, b"4")
     log = seen(other, HOME, F).begin_copy((HOME,)).begin_copy((other,))
-    assert [log.place_of(one, render) for one in (HOME, other)] == [1, 0]
-    log = log.flush(False, render)
-    assert [log.place_of(one, render) for one in (HOME, other)] == [1, 0]
-    assert log.place_of(METADATA, render) is None
+    for later in (log, log.flush(False, render)):
+        assert later.places(render) == {render(other): 0, render(HOME): 1}
 
 
 def test_a_superblock_is_logged_at_once_and_only_there() -> None:

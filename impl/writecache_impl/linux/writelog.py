@@ -31,6 +31,11 @@ class Entry(NamedTuple):
     data: bytes
     """Of a mark: its text."""
 
+    @property
+    def content(self) -> bytes:
+        """What its sectors hold when it is done: of a discard zeros."""
+        return self.data or bytes(self.n_sectors * SECTOR_BYTES)
+
     def described(self, undefined: Iterable[tuple[int, int]]) -> list[Any]:
         """Return what a step says of it: flags, place, length, and the data's hash, masked."""
         if not self.data:
@@ -88,10 +93,10 @@ def _came_last(one: Entry, other: Entry, disk: Content) -> bool:
     """Tell whether both wrote a place that holds what the first wrote, and not the other's."""
     first = max(one.sector, other.sector) * SECTOR_BYTES
     last = min(one.sector + one.n_sectors, other.sector + other.n_sectors) * SECTOR_BYTES
-    if first >= last or not other.data:
+    if first >= last:
         return False
     mine, others = (
-        entry.data[first - entry.sector * SECTOR_BYTES : last - entry.sector * SECTOR_BYTES]
+        entry.content[first - entry.sector * SECTOR_BYTES : last - entry.sector * SECTOR_BYTES]
         for entry in (one, other)
     )
     return mine != others and disk[first:last] == mine
@@ -101,9 +106,8 @@ def replay(entries: Iterable[Entry], content: bytearray) -> None:
     """Do to a device's content what a log says; what is discarded becomes zeros."""
     for entry in entries:
         if not entry.flags & MARK:
-            data = entry.data or bytes(entry.n_sectors * SECTOR_BYTES)
             at = entry.sector * SECTOR_BYTES
-            content[at : at + len(data)] = data
+            content[at : at + entry.n_sectors * SECTOR_BYTES] = entry.content
 
 
 class TraceLogs:
