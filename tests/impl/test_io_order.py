@@ -67,13 +67,24 @@ def test_what_was_written_before_a_write_with_fua_is_put_before_it() -> None:
     old, new = Entry(0, 1, 2, b"o" * 1024), Entry(2, 2, 1, b"n" * 512)
     flush = Entry(1, 0, 0, b"")
     after_new = bytes(512) + b"o" * 512 + b"n" * 512
-    assert in_order([new, old, flush], after_new) == [old, new, flush]
-    assert in_order([new, old, flush], bytes(512) + old.data) == [new, old, flush]
-    assert in_order([new, flush, old], after_new) == [new, flush, old]
-    gone = Entry(4, 0, 3, b"")
-    assert in_order([new, gone, flush], bytes(1024) + b"n" * 512) == [gone, new, flush]
+    assert in_order([new, old, flush], after_new, []) == [old, new, flush]
+    assert in_order([new, old, flush], bytes(512) + old.data, []) == [new, old, flush]
+    assert in_order([new, flush, old], after_new, []) == [new, flush, old]
+    other, gone = Entry(0, 0, 1, b"x" * 512), Entry(4, 0, 3, b"")
+    after_gone = bytes(1024) + b"n" * 512
+    assert in_order([new, other, gone, flush], after_gone, []) == [other, gone, new, flush]
     same = Entry(0, 2, 1, new.data)
-    assert in_order([new, same, flush], after_new) == [new, same, flush]
+    assert in_order([new, same, flush], after_new, []) == [new, same, flush]
+
+
+def test_what_an_earlier_write_with_fua_lies_over_is_left_out() -> None:
+    old, new = Entry(0, 1, 2, b"o" * 1024), Entry(2, 2, 1, b"n" * 512)
+    before: list[Entry] = []
+    disk = bytes(512) + b"o" * 512 + b"n" * 512
+    assert in_order([new], disk, before) == [new]
+    assert before == [new]
+    assert in_order([old, Entry(1, 0, 0, b"")], disk, before)[0] == Entry(0, 1, 1, b"o" * 512)
+    assert before == []
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ held zeros before: a header of zeros is the end of what there is so far.
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .content import HEX_DIGITS, SECTOR_BYTES, Content, masked
@@ -71,22 +71,41 @@ class WriteLog:
         raise LogError("the log is full")
 
 
-def in_order(entries: Iterable[Entry], disk: Content) -> list[Entry]:
-    """Return entries with what the device was told before a write with FUA before that.
+def in_order(entries: Iterable[Entry], disk: Content, before: list[Entry]) -> list[Entry]:
+    """Return entries in the order in which they were done, as far as that shows.
 
-    Such a write is logged at once, and what was complete before it at the next flush, behind it.
-    Where both wrote a place the device tells which came last.
+    A write with FUA is logged at once, and what was complete before it at the next flush, behind
+    it: where both wrote a place the device tells which came last. `before` are the writes with FUA
+    since the last flush, and is kept up to date; what such an earlier one has overwritten is left
+    out.
     """
     ordered: list[Entry] = []
-    since_flush: list[Entry] = []
     for entry in entries:
-        later = next((one for one in since_flush if _came_last(one, entry, disk)), None)
-        ordered.insert(len(ordered) if later is None else ordered.index(later), entry)
+        later = [one for one in before if _came_last(one, entry, disk)]
+        if later and later[0] in ordered:
+            at = ordered.index(later[0])
+            durable = [one for one in ordered[at:] if one.flags & FUA]
+            ordered[at:] = [one for one in ordered[at:] if not one.flags & FUA]
+            ordered += [entry, *durable]
+        else:
+            ordered += _without(entry, later)
         if entry.flags & FLUSH:
-            since_flush = []
+            before.clear()
         elif entry.flags & FUA:
-            since_flush.append(entry)
+            before.append(entry)
     return ordered
+
+
+def _without(entry: Entry, others: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield what is left of an entry where others do not lie over it."""
+    gone = {sector for one in others for sector in range(one.sector, one.sector + one.n_sectors)}
+    if not gone:
+        yield entry
+        return
+    for sector in range(entry.sector, entry.sector + entry.n_sectors):
+        if sector not in gone:
+            at = (sector - entry.sector) * SECTOR_BYTES
+            yield Entry(entry.flags, sector, 1, entry.data[at : at + SECTOR_BYTES])
 
 
 def _came_last(one: Entry, other: Entry, disk: Content) -> bool:
@@ -110,6 +129,18 @@ def replay(entries: Iterable[Entry], content: bytearray) -> None:
             content[at : at + entry.n_sectors * SECTOR_BYTES] = entry.content
 
 
+class _Joined:
+    """Two contents, one behind the other; no slice lies in both."""
+
+    def __init__(self, first: Content, size: int, second: Content) -> None:
+        self.first, self.size, self.second = first, size, second
+
+    def __getitem__(self, index: slice, /) -> bytes:
+        if index.start < self.size:
+            return self.first[index]
+        return self.second[index.start - self.size : index.stop - self.size]
+
+
 class TraceLogs:
     """The logs of one trace, each with what its device holds if the log is right."""
 
@@ -122,16 +153,16 @@ class TraceLogs:
         """The same in the order in which it was done, as far as that counts."""
         both = {"both": images["origin"] + images["cache"]}
         self.contents = {name: bytearray({**images, **both}[name]) for name in logs}
+        self._before: dict[str, list[Entry]] = {name: [] for name in logs}
         self._origin_bytes = len(images["origin"])
 
     def look(self, disks: Mapping[str, Content]) -> None:
         """Take what was logged since the last look; the disks are quiet."""
         self.seen = {name: list(log.news()) for name, log in self.logs.items()}
-        held = {**disks, "both": b""}
-        if "both" in self.logs:
-            held["both"] = disks["origin"][: self._origin_bytes] + disks["cache"][:]
+        both = _Joined(disks["origin"], self._origin_bytes, disks["cache"])
+        held = {**disks, "both": both}
         for name, entries in self.seen.items():
-            self.entries[name] = in_order(entries, held[name])
+            self.entries[name] = in_order(entries, held[name], self._before[name])
             replay(self.entries[name], self.contents[name])
 
     def described(self, undefined: Iterable[tuple[int, int]]) -> dict[str, list[Any]]:

@@ -89,6 +89,8 @@ class Disk:
         place = f"{self.under.whole} {self.under.first + first}"
         if self.under.log:
             return end - first, b"log-writes", f"{self.under.whole} {self.under.log}"
+        if self.under.first:  # what dm-linear does, but it tells of a flush where it comes from
+            return end - first, b"flakey", f"{place} 1 0"
         if delay:
             return end - first, b"delay", f"{place} 0 {place} {delay}"
         return end - first, b"linear", place
