@@ -55,8 +55,10 @@ class CrashResult:
     """By the kernel, and compared with the reference."""
     findings: Counter[str] = field(default_factory=Counter)
     """Contents that show a known finding, by its name."""
-    unexplained: list[dict[str, Any]] = field(default_factory=list)
-    """Contents that break the contract otherwise."""
+    unexplained: Counter[str] = field(default_factory=Counter)
+    """Contents that break the contract otherwise, by how."""
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    """Some of these."""
     diverged: list[tuple[Trace, Report]] = field(default_factory=list)
     """Contents of which kernel and reference make something else."""
     problem: str | None = None
@@ -70,7 +72,8 @@ class CrashResult:
             **{name: getattr(self, name) for name in names},
             "resumed": self.resumed,
             "findings": dict(self.findings),
-            "unexplained": self.unexplained,
+            "unexplained": dict(self.unexplained),
+            "examples": self.examples,
             "diverged": [trace.name for trace, _ in self.diverged],
             "problem": self.problem,
             "seconds": round(self.seconds, 1),
@@ -205,21 +208,25 @@ class _Run:
                 self.result.diverged.append((recorded, report.result()))
 
     def finish(self) -> None:
-        """Wait for everything."""
-        self.collect(0)
-        self.collect(0)
+        """Wait for everything, unless something was found."""
+        if self.goes_on:
+            self.collect(0)
+            self.collect(0)
 
     def _count(self, trace: Trace, judged: Judged) -> None:
         result = self.result
         result.flushes += judged.n_flushes
         result.images += judged.n_images
         result.distinct += judged.n_distinct
-        for found in judged.found:
-            if found.finding is not None:
-                result.findings[found.finding] += 1
-                continue
-            header = _resumed(trace, found.image, "broken").header()
-            result.unexplained.append({"what": found.what, "step": found.step, "image": header})
+        for (what, finding), number in judged.wrong.items():
+            if finding is None:
+                result.unexplained[what] += number
+            else:
+                result.findings[finding] += number
+        for found in judged.examples:
+            if found.finding is None:
+                header = _resumed(trace, found.image, "broken").header()
+                result.examples.append({"what": found.what, "step": found.step, "image": header})
         for number, image in enumerate(judged.samples):
             self._resume(_resumed(trace, image, str(number)))
 

@@ -10,6 +10,7 @@ Each content is activated by the reference and read to its end, and the contract
 finding that is known is recognised in the content itself.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Final, NamedTuple
@@ -28,6 +29,8 @@ from writecache_spec.events import Device
 from writecache_spec.layout import ENTRY_SIZE, MAGIC, SUPERBLOCK_SIZE, is_committed
 from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of
 
+MOST_EXAMPLES: Final = 3
+"""Contents of one trace that are wrong in one way, and kept."""
 REFUSED: Final = "activation fails"
 FAILED: Final = "activation ends with an error"
 
@@ -76,7 +79,10 @@ class Judged(NamedTuple):
     n_images: int
     n_distinct: int
     """With what the contract says of them."""
-    found: tuple[Found, ...]
+    wrong: Counter[tuple[str, str | None]]
+    """How many break the contract, by how, and by the known finding that they show."""
+    examples: tuple[Found, ...]
+    """The first few of each."""
     samples: tuple[Image, ...]
     """Some of them, for a kernel to activate."""
 
@@ -123,10 +129,14 @@ def moments(happened: Iterable[Happened]) -> Iterator[Moment]:
 def judge_crashes(
     setting: Setting, happened: Sequence[Happened], *, limit: int, n_samples: int, seed: str
 ) -> Judged:
-    """Judge up to `limit` contents of each moment."""
+    """Judge up to `limit` contents of each moment; none of a log without flushes."""
+    n_flushes = sum(bool(one.flags & FLUSH) for each in happened for one in each.log)
+    if not n_flushes:
+        return Judged(0, 0, 0, Counter(), (), ())
     random = Random(seed)
     n_images = 0
-    found: list[Found] = []
+    wrong: Counter[tuple[str, str | None]] = Counter()
+    examples: list[Found] = []
     seen: set[Hashable] = set()
     samples: list[Image] = []
     for step, disks, contract in moments(happened):
@@ -147,9 +157,10 @@ def judge_crashes(
                 samples[place] = Image(cache, origin)
             for what in activate(setting, left.disks, contract.fork()):
                 finding = finding_in(setting, what, cache)
-                found.append(Found(what, finding, step, Image(cache, origin)))
-    n_flushes = sum(bool(one.flags & FLUSH) for each in happened for one in each.log)
-    return Judged(n_flushes, n_images, len(seen), tuple(found), tuple(samples))
+                wrong[what, finding] += 1
+                if wrong[what, finding] <= MOST_EXAMPLES:
+                    examples.append(Found(what, finding, step, Image(cache, origin)))
+    return Judged(n_flushes, n_images, len(seen), wrong, tuple(examples), tuple(samples))
 
 
 def activate(setting: Setting, disks: Sequence[Volatile], contract: Contract) -> list[str]:

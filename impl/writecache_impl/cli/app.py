@@ -13,6 +13,7 @@ from click.exceptions import Exit, NoArgsIsHelpError
 
 from writecache_impl.cli.check import check_command
 from writecache_impl.cli.conform import conform
+from writecache_impl.cli.crash import crash
 from writecache_impl.cli.dumping import dump_command, restore_command
 from writecache_impl.cli.exits import (
     FAULTY_INPUT,
@@ -44,7 +45,7 @@ def writecache() -> None:
     """
 
 
-for command in (conform, vectors, kernel, explore, fuzz, findings, prove):
+for command in (conform, crash, vectors, kernel, explore, fuzz, findings, prove):
     writecache.add_command(command)
 for tool in (check_command, dump_command, restore_command, writeback_command, undo_command):
     writecache.add_command(tool)
