@@ -28,7 +28,9 @@ from writecache_impl.cli.findings import findings
 from writecache_impl.cli.fuzz import fuzz
 from writecache_impl.cli.kernel import kernel
 from writecache_impl.cli.prove import prove
+from writecache_impl.cli.telling import explain_command, size_command
 from writecache_impl.cli.vectors import vectors
+from writecache_impl.cli.viewing import repair_command, view_command
 from writecache_impl.cli.writing import undo_command, writeback_command
 from writecache_impl.linux import UNUSABLE, KernelUnavailable, one_line
 from writecache_impl.tools.errors import ToolError
@@ -47,7 +49,18 @@ def writecache() -> None:
 
 for command in (conform, crash, vectors, kernel, explore, fuzz, findings, prove):
     writecache.add_command(command)
-for tool in (check_command, dump_command, restore_command, writeback_command, undo_command):
+TOOLS = (
+    check_command,
+    dump_command,
+    restore_command,
+    writeback_command,
+    undo_command,
+    view_command,
+    repair_command,
+    size_command,
+    explain_command,
+)
+for tool in TOOLS:
     writecache.add_command(tool)
 
 

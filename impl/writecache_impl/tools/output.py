@@ -64,11 +64,22 @@ def sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-def copy_sparse(source: Image, target: Image, start: int = 0, end: int | None = None) -> None:
-    """Copy [start, end) of an image into a new file, leaving holes where there are zeros."""
+def copy_sparse(
+    source: Image, target: Image, start: int = 0, end: int | None = None, holes: bool = False
+) -> None:
+    """Copy [start, end) of an image into a new file, leaving holes where there are zeros.
+
+    `holes`: with what the image has where nobody could read.
+    """
     for begin, stop in source.data_ranges(start, end):
         for at in range(begin, stop, CHUNK):
-            data = source.read(at, min(CHUNK, stop - at))
+            length = min(CHUNK, stop - at)
+            if holes:
+                buffer = bytearray(length)
+                source.read_into(memoryview(buffer), at)
+                data = bytes(buffer)
+            else:
+                data = source.read(at, length)
             write_sparse(target, at, data)
 
 

@@ -269,6 +269,11 @@ def start_log(path: Path, described: Described) -> UndoLog:
         log.close()
         if log.state is not Kind.UNDONE:
             raise ToolError(f"{path}: {_why_not(log, described)}")
+    return new_log(path, described)
+
+
+def new_log(path: Path, described: Described) -> UndoLog:
+    """Begin a log, whatever is there under its name."""
     with new_file(path, force=True) as image:
         image.write(0, FIRST_LINE + json.dumps(described._asdict()).encode() + b"\n")
     return open_log(path)
