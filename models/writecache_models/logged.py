@@ -1,4 +1,4 @@
-"""Devices with a log each of what is written to them (`write_log`).
+"""Devices with logs of what is written to them (`write_log`): one each, or one for both.
 
 A log that was seen can be followed (`expect`): where it says something else than what these devices
 are told to do, it is *contradicted*: the schedule was another, and nothing that comes after
@@ -13,6 +13,7 @@ from writecache_models.devices import Devices, SeenLogs
 from writecache_models.digests import Range, masked_digest
 from writecache_models.write_log import (
     DISCARD,
+    FLUSH,
     FUA,
     Contradiction,
     Entry,
@@ -35,21 +36,23 @@ MOST_DIGESTS = 1024
 class LoggedDevices(Devices):
     """Cache and origin, and their logs."""
 
-    __slots__ = ("_contradicted", "_homing", "_left", "_logs", "_seen", "_undefined")
+    __slots__ = ("_contradicted", "_homing", "_left", "_logs", "_seen", "_together", "_undefined")
 
-    def __init__(self, cache: Content, origin: Content) -> None:
+    def __init__(self, cache: Content, origin: Content, together: bool = False) -> None:
+        """With a log each, or with one for both: as regions of one device, the origin first."""
         super().__init__(cache, origin)
+        self._together = together
         self._contradicted = False
         self._left = 0
         self._homing: dict[Copy | WriteOrigin, tuple[Line, ...]] = {}
         # What the copies under way write.
-        self._logs = {Device.CACHE: Log(), Device.ORIGIN: Log()}
+        self._logs = {"both": Log()} if together else {one.value: Log() for one in Device}
         self._seen: SeenLogs | None = None
         self._undefined: frozenset[Range] = frozenset()
 
     def fork(self) -> "LoggedDevices":
         """An independent copy."""
-        copy = LoggedDevices(self.cache, self.origin)
+        copy = LoggedDevices(self.cache, self.origin, self._together)
         copy._written = dict(self._written)
         copy.faults = self.faults
         copy._contradicted, copy._logs = self._contradicted, dict(self._logs)
@@ -76,32 +79,33 @@ class LoggedDevices(Devices):
     def write(self, device: Device, sector: int, content: bytes, fua: bool = False) -> None:
         """Write data of a request, which is complete when that ends."""
         super().write(device, sector, content)
-        entry = Entry(FUA if fua else 0, sector, sectors_of(len(content)), content)
+        place = self._place(device).start + sector
+        entry = Entry(FUA if fua else 0, place, sectors_of(len(content)), content)
         self._change(device, lambda log, _: log.begin_data(entry))
 
     def end_writes(self) -> None:
         """All requests have ended."""
-        for device in self._logs:
+        for device in Device:
             self._change(device, lambda log, render: log.end_data(render))
 
     def discard(self, device: Device, sector: int, n_sectors: int) -> None:
         """Discard sectors, which become zeros."""
         super().write(device, sector, bytes(bytes_of(n_sectors)))
-        entry = Entry(DISCARD, sector, n_sectors)
+        entry = Entry(DISCARD, self._place(device).start + sector, n_sectors)
         self._change(device, lambda log, _: log._replace(complete=(*log.complete, entry)))
 
     def begin_copy(self, effect: Copy | WriteOrigin) -> None:
         """A copy is submitted; one that reaches beyond the origin's end never comes to the log."""
         entries = self._entries_of(effect)
-        self._homing[effect] = tuple(map(self._render(Device.ORIGIN), entries))
+        self._homing[effect] = tuple(map(self._render(self._name(Device.ORIGIN)), entries))
         self._change(Device.ORIGIN, lambda log, _: log.begin_copy(entries))
 
     def order_of(self, copies: Sequence[Copy | WriteOrigin]) -> list[int] | None:
         """Numbers of the copies that end before the next flush of the origin, in their order."""
-        log = self._logs[Device.ORIGIN]
+        log = self._logs[self._name(Device.ORIGIN)]
         if self._contradicted or log.ahead is None:
             return None
-        places = log.places(self._render(Device.ORIGIN))
+        places = log.places(self._render(self._name(Device.ORIGIN)))
         found: list[tuple[int, int]] = []
         for number, copy in enumerate(copies):
             lines = self._homing[copy]
@@ -123,7 +127,8 @@ class LoggedDevices(Devices):
         self._leave_undefined(start_sector, effect)
         first = start_sector + effect.first_sector
         content = self.cache.read(bytes_of(first), bytes_of(effect.n_sectors))
-        entry = Entry(FUA if effect.fua else 0, first, effect.n_sectors, content)
+        place = self._place(Device.CACHE).start + first
+        entry = Entry(FUA if effect.fua else 0, place, effect.n_sectors, content)
         if effect.fua:
             self._change(Device.CACHE, lambda log, render: log.write_fua(entry, render))
             return
@@ -137,18 +142,23 @@ class LoggedDevices(Devices):
         A flush of the cache device with no metadata to be flushed is for the data of requests, and
         waits for them.
         """
-        on_cache = device is Device.CACHE
+        place = self._place(device)
+        flush = Entry(FLUSH, place.start)
+        guarded = place if device is Device.CACHE else range(0)
         self._change(
-            device, lambda log, render: log.flush(on_cache and not log.has_metadata, render)
+            device,
+            lambda log, render: log.flush(
+                flush, guarded, bool(guarded) and not log.has_metadata, render
+            ),
         )
 
     def expect(self, logs: SeenLogs | None) -> None:
         """A step begins that was seen to log this; None: nobody looked."""
         self.end_writes()
         self._contradicted, self._seen = False, logs
-        for device, log in self._logs.items():
-            ahead = None if logs is None else points_of(logs.get(device.value, ()))
-            self._logs[device] = log.begin_step(ahead)
+        for name, log in self._logs.items():
+            ahead = None if logs is None else points_of(logs.get(name, ()))
+            self._logs[name] = log.begin_step(ahead)
 
     def logged(self) -> SeenLogs | None:
         """What this step has logged: as it was seen, or else as these devices would have it."""
@@ -156,10 +166,7 @@ class LoggedDevices(Devices):
         left = any(log.ahead for log in self._logs.values())
         if self._seen is not None and not (left or self._contradicted):
             return self._seen
-        told = {
-            device.value: list(map(self._render(device), log.told))
-            for device, log in self._logs.items()
-        }
+        told = {name: list(map(self._render(name), log.told)) for name, log in self._logs.items()}
         if self._seen is None:
             return {name: list(map(list, lines)) for name, lines in told.items()}
         return told  # lines, which are no lists: equal to nothing that was seen
@@ -173,14 +180,26 @@ class LoggedDevices(Devices):
         return found
 
     def _change(self, device: Device, change: Callable[[Log, Render], Log]) -> None:
-        render = self._render(device)
+        name = self._name(device)
+        render = self._render(name)
         try:
-            self._logs[device] = change(self._logs[device], render)
+            self._logs[name] = change(self._logs[name], render)
         except Contradiction:
             self._left, self._contradicted = self.points_left, True
             # From here on they say what they would have logged.
             self._logs = {one: log.let_go() for one, log in self._logs.items()}
-            self._logs[device] = change(self._logs[device], render)
+            self._logs[name] = change(self._logs[name], render)
+
+    def _name(self, device: Device) -> str:
+        """Of the log that a device has, or has a part in."""
+        return "both" if self._together else device.value
+
+    def _place(self, device: Device) -> range:
+        """The sectors of the log's device that are a device's own."""
+        origin, cache = sectors_of(len(self.origin)), sectors_of(len(self.cache))
+        if device is Device.ORIGIN:
+            return range(origin)
+        return range(origin, origin + cache) if self._together else range(cache)
 
     def _entries_of(self, effect: Copy | WriteOrigin) -> tuple[Entry, ...]:
         """What a copy writes; nothing where it reaches beyond the origin's end."""
@@ -199,8 +218,11 @@ class LoggedDevices(Devices):
         if end % block_size:
             self._undefined |= {(start + end, start + round_up(end, block_size))}
 
-    def _render(self, device: Device) -> Render:
-        ranges = self._undefined if device is Device.CACHE else frozenset[Range]()
+    def _render(self, name: str) -> Render:
+        if name == Device.ORIGIN.value:
+            return partial(_line, frozenset())
+        shift = bytes_of(Sector(self._place(Device.CACHE).start))
+        ranges = frozenset((begin + shift, end + shift) for begin, end in self._undefined)
         return partial(_line, ranges)
 
 

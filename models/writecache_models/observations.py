@@ -9,7 +9,7 @@ from writecache_models.digests import content_digest
 from writecache_models.faults import fault_of
 from writecache_models.logged import LoggedDevices
 from writecache_models.machine import Machine
-from writecache_models.trace import BEGIN, NO_LOGS, Observation, Op, Trace
+from writecache_models.trace import BEGIN, NO_LOGS, ONE_LOG, Observation, Op, Trace
 from writecache_spec.events import Device
 from writecache_spec.numbers import split_words
 from writecache_spec.profile import Profile, profile_for_kernel
@@ -24,12 +24,12 @@ class UnusableStepError(ValueError):
 
 def new_machine(trace: Trace, profile: Profile) -> Machine:
     """A machine with a trace's devices, before its first step."""
-    kind = LoggedDevices if trace.extra.get("logs", NO_LOGS) != NO_LOGS else Devices
-    devices = kind(
-        Content(trace.cache_sectors * SECTOR_SIZE, trace.cache_image),
-        Content(trace.origin_sectors * SECTOR_SIZE, trace.origin_image),
-    )
-    return Machine(profile, devices)
+    cache = Content(trace.cache_sectors * SECTOR_SIZE, trace.cache_image)
+    origin = Content(trace.origin_sectors * SECTOR_SIZE, trace.origin_image)
+    logs = trace.extra.get("logs", NO_LOGS)
+    if logs == NO_LOGS:
+        return Machine(profile, Devices(cache, origin))
+    return Machine(profile, LoggedDevices(cache, origin, together=logs == ONE_LOG))
 
 
 def profile_of(trace: Trace) -> Profile:

@@ -49,10 +49,13 @@ next one begins at once."""
 LONGEST_DELAY: Final = 10_000
 """Of a write of the origin, in milliseconds."""
 NO_LOGS: Final = "none"
-LOGS: Final = (NO_LOGS, "each")
-"""The header's `logs`: whether what was written to each device was logged (`write_log`).
+ONE_LOG: Final = "one"
+LOGS: Final = (NO_LOGS, "each", ONE_LOG)
+"""The header's `logs`: whether what was written to the devices was logged (`write_log`).
 
-Then steps have a key `log`: by device, what was logged, `[flags, sector, length, digest]`."""
+Each has a log, or both have one, as regions of one device, the origin first.  Then steps have a key
+`log`: by device, or for `both`, what was logged, `[flags, sector, length, digest]`; a flush in the
+one log has its device's first sector."""
 LONGEST_SLEEP: Final = 600_000
 """In milliseconds."""
 _TAG_LIMIT: Final = 2**64

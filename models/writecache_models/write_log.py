@@ -156,15 +156,19 @@ class Log(NamedTuple):
             raise Contradiction
         return log._replace(ahead=log.ahead[1:])
 
-    def flush(self, waits_for_data: bool, render: Render) -> "Log":
-        """A flush: what is complete is logged, and what is in flight may be."""
+    def flush(self, flush: Entry, guarded: range, waits: bool, render: Render) -> "Log":
+        """A flush: what is complete is logged, and what is in flight may be.
+
+        `guarded` are the sectors whose data a superblock's write relies on, or with `waits` the
+        flush itself.
+        """
         log = self.absorb(render)
         if log.ahead is None:
-            flushed = (*log.complete, *log.data, *log.copies, Entry(FLUSH))
+            told = (*log.told, *log.complete, *log.data, *log.copies, flush)
             early = (*log.early, *log.copies)
             log = log._replace(complete=(), data=(), copies=(), early=early, late=())
-            return log._replace(told=(*log.told, *flushed), has_metadata=False)
-        if not log.ahead or log.ahead[0].line[:1] != (FLUSH,):
+            return log._replace(told=told, has_metadata=log.has_metadata and not guarded)
+        if not log.ahead or log.ahead[0].line != render(flush):
             raise Contradiction
         rest = log.ahead[0].writes - Counter(map(render, log.complete))
         if rest.total() != log.ahead[0].writes.total() - len(log.complete):
@@ -173,17 +177,17 @@ class Log(NamedTuple):
         copies, early = _take(log.copies, rest, render)
         order = list(log.ahead[0].writes)
         early = tuple(sorted(early, key=lambda entry: order.index(render(entry))))
-        if rest.total() or (data and waits_for_data):
+        late = tuple(entry for entry in data if entry.sector in guarded)
+        if rest.total() or (late and waits):
             raise Contradiction
-        told = (*log.told, *log.complete, Entry(FLUSH))
         return log._replace(
             complete=(),
             data=data,
             copies=copies,
             early=(*log.early, *early),
-            late=data,
-            has_metadata=False,
-            told=told,
+            late=late if guarded else log.late,
+            has_metadata=log.has_metadata and not guarded,
+            told=(*log.told, *log.complete, flush),
             ahead=log.ahead[1:],
         )
 

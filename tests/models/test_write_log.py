@@ -20,7 +20,8 @@ def render(entry: Entry) -> Line:
     return (entry.flags, entry.sector, entry.n_sectors, entry.content.hex())
 
 
-F = (FLUSH, 0, 0)
+FLUSHES = Entry(FLUSH)
+F = render(FLUSHES)
 
 
 def seen(*lines: Line | Entry) -> Log:
@@ -31,41 +32,41 @@ def seen(*lines: Line | Entry) -> Log:
 
 
 def test_what_is_complete_is_logged_by_the_next_flush() -> None:
-    log = seen(METADATA, F).write(METADATA, render).flush(False, render)
+    log = seen(METADATA, F).write(METADATA, render).flush(FLUSHES, range(9), False, render)
     assert log.ahead == ()
     for others in ([F], [F, METADATA, F], [DATA, METADATA, F]):
         with pytest.raises(Contradiction):
-            seen(*others).write(METADATA, render).flush(False, render)
+            seen(*others).write(METADATA, render).flush(FLUSHES, range(9), False, render)
 
 
 def test_the_order_before_a_flush_is_free() -> None:
     for lines in ([METADATA, DATA, F], [DATA, METADATA, F]):
         log = seen(*lines).begin_data(DATA).write(METADATA, render)
-        assert log.flush(True, render).ahead == ()
+        assert log.flush(FLUSHES, range(9), True, render).ahead == ()
 
 
 def test_data_in_flight_may_be_logged_later_than_a_flush_that_does_not_wait_for_them() -> None:
     log = seen(METADATA, F, DATA, F).begin_data(DATA).write(METADATA, render)
-    log = log.flush(False, render)
-    assert log.end_data(render).flush(False, render).ahead == ()
+    log = log.flush(FLUSHES, range(9), False, render)
+    assert log.end_data(render).flush(FLUSHES, range(9), False, render).ahead == ()
 
 
 def test_data_in_flight_are_logged_before_a_flush_that_waits_for_them() -> None:
     with pytest.raises(Contradiction):
-        seen(F, DATA, F).begin_data(DATA).flush(True, render)
+        seen(F, DATA, F).begin_data(DATA).flush(FLUSHES, range(9), True, render)
 
 
 def test_data_are_logged_before_the_superblock_that_makes_them_valid() -> None:
     log = seen(METADATA, F, SUPERBLOCK, DATA, F).begin_data(DATA).write(METADATA, render)
     with pytest.raises(Contradiction):
-        log.flush(False, render).write_fua(SUPERBLOCK, render)
+        log.flush(FLUSHES, range(9), False, render).write_fua(SUPERBLOCK, render)
 
 
 def test_a_copy_is_logged_before_the_flush_that_comes_after_its_end() -> None:
-    early = seen(HOME, F, F).begin_copy((HOME,)).flush(False, render)
-    assert early.end_copy((HOME,), render).flush(False, render).ahead == ()
-    late = seen(F, HOME, F).begin_copy((HOME,)).flush(False, render)
-    assert late.end_copy((HOME,), render).flush(False, render).ahead == ()
+    early = seen(HOME, F, F).begin_copy((HOME,)).flush(FLUSHES, range(9), False, render)
+    assert early.end_copy((HOME,), render).flush(FLUSHES, range(9), False, render).ahead == ()
+    late = seen(F, HOME, F).begin_copy((HOME,)).flush(FLUSHES, range(9), False, render)
+    assert late.end_copy((HOME,), render).flush(FLUSHES, range(9), False, render).ahead == ()
     with pytest.raises(Contradiction):
         seen(F, HOME, F).begin_copy((HOME,)).end_copy((HOME,), render)
 
@@ -73,12 +74,18 @@ def test_a_copy_is_logged_before_the_flush_that_comes_after_its_end() -> None:
 def test_copies_end_in_the_order_of_the_log() -> None:
     other = Entry(0, 4, 1, b"4")
     log = seen(other, HOME, F).begin_copy((HOME,)).begin_copy((other,))
-    for later in (log, log.flush(False, render)):
+    for later in (log, log.flush(FLUSHES, range(9), False, render)):
         assert later.places(render) == {render(other): 0, render(HOME): 1}
 
 
 def test_a_superblock_is_logged_at_once_and_only_there() -> None:
-    assert seen(SUPERBLOCK, F).write_fua(SUPERBLOCK, render).flush(False, render).ahead == ()
+    assert (
+        seen(SUPERBLOCK, F)
+        .write_fua(SUPERBLOCK, render)
+        .flush(FLUSHES, range(9), False, render)
+        .ahead
+        == ()
+    )
     for lines in ([F, SUPERBLOCK], [METADATA, F], [SUPERBLOCK._replace(flags=0), F], []):
         with pytest.raises(Contradiction):
             seen(*lines).write_fua(SUPERBLOCK, render)
@@ -94,6 +101,12 @@ def test_data_with_fua_are_logged_whenever_they_are_complete() -> None:
 
 
 def test_without_a_log_to_follow_everything_is_complete_at_once() -> None:
-    log = Log().begin_data(DATA).begin_copy((HOME,)).write(METADATA, render).flush(False, render)
-    assert set(log.told) == {DATA, HOME, METADATA, Entry(FLUSH)}
+    log = (
+        Log()
+        .begin_data(DATA)
+        .begin_copy((HOME,))
+        .write(METADATA, render)
+        .flush(FLUSHES, range(9), False, render)
+    )
+    assert set(log.told) == {DATA, HOME, METADATA, FLUSHES}
     assert log.end_copy((HOME,), render) == log._replace(early=())
