@@ -1,7 +1,7 @@
 """A live kernel beside the reference: random traces, judged while the next are being played."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -78,13 +78,13 @@ def judge_kernel(
     max_steps: int | None,
     seed: str,
     family: str | None,
-    logs: str = NO_LOGS,
+    logs: Sequence[str] = (NO_LOGS,),
     profile: Profile | None,
     progress: Callable[[float], None],
 ) -> LiveResult:
     """Play random traces for a time, of one family or all, and judge them; a divergence ends it.
 
-    `logs` says which logs of what is written are kept, and judged too.
+    `logs` says which logs of what is written are kept and judged, of one trace after the other.
 
     Raises one of `linux.UNUSABLE` where there is no kernel to be judged.
     """
@@ -103,8 +103,8 @@ def judge_kernel(
             if elapsed >= seconds or (max_steps is not None and played >= max_steps):
                 break
             drawn = generate(f"{seed}-{number}", family, result.target, memory)
-            if logs != NO_LOGS:
-                drawn = replace(drawn, extra={**drawn.extra, "logs": logs})
+            if (kind := logs[number % len(logs)]) != NO_LOGS:
+                drawn = replace(drawn, extra={**drawn.extra, "logs": kind})
             trace = _played(target, drawn, result)
             number += 1
             result.log_entries += n_logged(trace)

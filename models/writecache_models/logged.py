@@ -11,17 +11,8 @@ from functools import lru_cache, partial
 from writecache_models.content import Content
 from writecache_models.devices import Devices, SeenLogs
 from writecache_models.digests import Range, masked_digest
-from writecache_models.write_log import (
-    DISCARD,
-    FLUSH,
-    FUA,
-    Contradiction,
-    Entry,
-    Line,
-    Log,
-    Render,
-    points_of,
-)
+from writecache_models.log_lines import DISCARD, FLUSH, FUA, Entry, Line, Render, points_of
+from writecache_models.write_log import Contradiction, Log
 from writecache_spec.effects import Copy, WriteMetadata, WriteOrigin
 from writecache_spec.events import Device
 from writecache_spec.layout import ENTRY_SIZE, SUPERBLOCK_SIZE, round_up
@@ -29,6 +20,8 @@ from writecache_spec.units import Sector, bytes_of, sectors_of
 
 LARGEST_COPY = 1024
 """Sectors that kcopyd copies at once: a larger copy is several, and ends with the last of them."""
+HOME_FLUSH: Line = (FLUSH, 0, 0)
+"""A flush of the origin, in the log of both devices."""
 MOST_DIGESTS = 1024
 """Digests of entries' data that are not computed again."""
 
@@ -46,7 +39,9 @@ class LoggedDevices(Devices):
         self._left = 0
         self._homing: dict[Copy | WriteOrigin, tuple[Line, ...]] = {}
         # What the copies under way write.
-        self._logs = {"both": Log()} if together else {one.value: Log() for one in Device}
+        self._logs = (
+            {"both": Log(home=HOME_FLUSH)} if together else {one.value: Log() for one in Device}
+        )
         self._seen: SeenLogs | None = None
         self._undefined: frozenset[Range] = frozenset()
 

@@ -20,10 +20,10 @@ from writecache_models.contract import Contract
 from writecache_models.crashing import Setting, begin, content_of, name_of, read_everything
 from writecache_models.devices import Devices
 from writecache_models.digests import named_start_sectors
+from writecache_models.log_lines import FLUSH, FUA
 from writecache_models.machine import Machine
 from writecache_models.trace import Op
 from writecache_models.volatile import Sectors, Volatile, crashes
-from writecache_models.write_log import FLUSH, FUA
 from writecache_spec.codec import decode_entries, decode_superblock
 from writecache_spec.events import Device
 from writecache_spec.layout import ENTRY_SIZE, MAGIC, SUPERBLOCK_SIZE, is_committed

@@ -1,4 +1,4 @@
-"""The log of what is written to one device, as dm-log-writes keeps it under a live kernel.
+"""The log of what is written to one device, or to both, as dm-log-writes keeps it.
 
 Entries are writes, flushes and discards.  A write is logged by the first flush of its device that
 begins after it is complete, in no order that counts; a flush, or a write with FUA, is logged at
@@ -18,60 +18,14 @@ be logged there is a `Contradiction`.  With none to follow all that is in flight
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-FLUSH: Final = 1
-FUA: Final = 2
-DISCARD: Final = 4
-"""Flags of an entry, the kernel's."""
-Line = tuple[Any, ...]
-"""An entry as a step has it: flags, sector, length, and the data's digest where there are some."""
+from writecache_models.log_lines import FUA, Entry, Line, Point, Render
 
 
 class Contradiction(Exception):  # noqa: N818 - an outcome
     """A log that was seen says something else."""
-
-
-class Entry(NamedTuple):
-    """Something written to a device."""
-
-    flags: int
-    sector: int = 0
-    n_sectors: int = 0
-    content: bytes = b""
-    """None in a flush or a discard."""
-
-
-Render = Callable[[Entry], Line]
-"""What a step would say of an entry: bytes that nobody defines are known only there."""
-
-
-class Point(NamedTuple):
-    """A flush with the writes before it, or a write with FUA, of a log that was seen."""
-
-    line: Line
-    """Empty behind the last flush."""
-    writes: Counter[Line]
-
-
-def points_of(log: Iterable[Sequence[Any]]) -> tuple[Point, ...]:
-    """The points of a log that was seen.
-
-    >>> [point.line for point in points_of([[0, 8, 1, "ab"], [1, 0, 0], [2, 0, 1, "cd"]])]
-    [(1, 0, 0), (2, 0, 1, 'cd')]
-    """
-    points: list[Point] = []
-    writes: Counter[Line] = Counter()
-    for line in map(tuple, log):
-        if line[0] & FLUSH:
-            points.append(Point(line, writes))
-            writes = Counter()
-        elif line[0] & FUA:
-            points.append(Point(line, Counter()))
-        else:
-            writes[line] += 1
-    return (*points, Point((), writes)) if writes else tuple(points)
 
 
 class Log(NamedTuple):
@@ -93,22 +47,28 @@ class Log(NamedTuple):
     """What was logged in this step."""
     ahead: tuple[Point, ...] | None = None
     """What is left of the log that was seen of this step; None where none was."""
+    home: Line | None = None
+    """In the log of both devices: a flush of the origin."""
+    covered: tuple[Entry, ...] | None = None
+    """Copies that such a flush was for, which came before its turn."""
 
     def key(self) -> object:
         """What decides how it goes on."""
         kinds = (self.complete, self.data, self.copies, self.early)
         ahead = None if self.ahead is None else len(self.ahead)
-        return (*(frozenset(Counter(kind).items()) for kind in kinds), ahead)
+        return (*(frozenset(Counter(kind).items()) for kind in kinds), ahead, self.covered)
 
     def begin_step(self, ahead: tuple[Point, ...] | None) -> "Log":
         """A step begins, and this was seen of it."""
-        return self._replace(told=(), late=(), has_metadata=False, ahead=ahead)
+        return self._replace(told=(), late=(), has_metadata=False, ahead=ahead, covered=None)
 
     def let_go(self) -> "Log":
         """No log is followed any more."""
         durable = tuple(entry for entry in self.data if entry.flags & FUA)
         data = tuple(entry for entry in self.data if not entry.flags & FUA)
-        return self._replace(told=(*self.told, *durable), data=data, late=(), ahead=None)
+        return self._replace(
+            told=(*self.told, *durable), data=data, late=(), ahead=None, covered=None
+        )
 
     def begin_data(self, entry: Entry) -> "Log":
         """Data of a request are passed on."""
@@ -131,6 +91,8 @@ class Log(NamedTuple):
         """A copy has ended, and with it all its writes."""
         log = self
         for entry in entries:
+            if log.covered is not None and entry not in log.covered:
+                raise Contradiction
             if entry in log.early:
                 log = log._replace(early=_without(log.early, entry))
             else:
@@ -141,6 +103,8 @@ class Log(NamedTuple):
         """A write is complete, and a flush will follow before the step ends."""
         log = self.absorb(render)
         if not log.is_due(entry, render):
+            log = log._be_overtaken(render)
+        if not log.is_due(entry, render):
             raise Contradiction
         return log._replace(complete=(*log.complete, entry))
 
@@ -149,10 +113,12 @@ class Log(NamedTuple):
         log = self.absorb(render)
         if any(entry in log.data for entry in log.late):
             raise Contradiction
+        if not log._comes(render(entry)):
+            log = log._be_overtaken(render)
         log = log._replace(told=(*log.told, entry), late=())
         if log.ahead is None:
             return log
-        if not log.ahead or log.ahead[0].line != render(entry):
+        if not log._comes(render(entry)):
             raise Contradiction
         return log._replace(ahead=log.ahead[1:])
 
@@ -163,33 +129,62 @@ class Log(NamedTuple):
         flush itself.
         """
         log = self.absorb(render)
+        line = render(flush)
         if log.ahead is None:
             told = (*log.told, *log.complete, *log.data, *log.copies, flush)
             early = (*log.early, *log.copies)
             log = log._replace(complete=(), data=(), copies=(), early=early, late=())
-            return log._replace(told=told, has_metadata=log.has_metadata and not guarded)
-        if not log.ahead or log.ahead[0].line != render(flush):
+        elif line == log.home and log.covered is not None:
+            return log._replace(covered=None)
+        else:
+            if not log._comes(line):
+                log = log._be_overtaken(render)
+            log = log._pass_flush(line, render)
+            told = (*log.told, flush)
+        if not guarded:
+            return log._replace(told=told)
+        late = tuple(entry for entry in log.data if entry.sector in guarded)
+        if late and waits:
             raise Contradiction
-        rest = log.ahead[0].writes - Counter(map(render, log.complete))
-        if rest.total() != log.ahead[0].writes.total() - len(log.complete):
+        return log._replace(late=late, has_metadata=False, told=told)
+
+    def _comes(self, line: Line) -> bool:
+        """Whether that is the next point, as far as anything was seen."""
+        return self.ahead is None or (bool(self.ahead) and self.ahead[0].line == line)
+
+    def _pass_flush(self, line: Line, render: Render) -> "Log":
+        """The next point is this flush: before it is what is complete, and some of all else."""
+        if not self.ahead or not self._comes(line):
             raise Contradiction
-        data, _ = _take(log.data, rest, render)
-        copies, early = _take(log.copies, rest, render)
-        order = list(log.ahead[0].writes)
+        writes = self.ahead[0].writes
+        rest = writes - Counter(map(render, self.complete))
+        if rest.total() != writes.total() - len(self.complete):
+            raise Contradiction
+        data, _ = _take(self.data, rest, render)
+        copies, early = _take(self.copies, rest, render)
+        if rest.total():
+            raise Contradiction
+        order = list(writes)
         early = tuple(sorted(early, key=lambda entry: order.index(render(entry))))
-        late = tuple(entry for entry in data if entry.sector in guarded)
-        if rest.total() or (late and waits):
-            raise Contradiction
-        return log._replace(
+        return self._replace(
             complete=(),
             data=data,
             copies=copies,
-            early=(*log.early, *early),
-            late=late if guarded else log.late,
-            has_metadata=log.has_metadata and not guarded,
-            told=(*log.told, *log.complete, flush),
-            ahead=log.ahead[1:],
+            early=(*self.early, *early),
+            ahead=self.ahead[1:],
         )
+
+    def _be_overtaken(self, render: Render) -> "Log":
+        """The endio thread has flushed the origin while others hold the lock.
+
+        That counts for the copies that were logged by then; the others end after it has freed them.
+        """
+        if self.home is None or self.covered is not None or not self._comes(self.home):
+            return self
+        if not (self.ahead and (self.early or self.copies)):
+            return self
+        log = self._pass_flush(self.home, render)
+        return log._replace(covered=log.early)
 
     def is_due(self, entry: Entry, render: Render) -> bool:
         """Whether the next flush that was seen has a write before it, or nothing was seen."""

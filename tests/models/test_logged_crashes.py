@@ -9,6 +9,7 @@ from writecache_models.content import Content
 from writecache_models.contract import Contract
 from writecache_models.crashing import Setting
 from writecache_models.devices import Devices
+from writecache_models.log_lines import FLUSH, FUA
 from writecache_models.logged_crashes import (
     FAILED,
     Happened,
@@ -23,7 +24,6 @@ from writecache_models.machine import Machine
 from writecache_models.observations import perform
 from writecache_models.trace import Op
 from writecache_models.volatile import Volatile
-from writecache_models.write_log import FLUSH, FUA
 from writecache_spec.effects import WriteMetadata
 from writecache_spec.events import Device
 from writecache_spec.profile import PROFILES

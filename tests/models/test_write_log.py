@@ -2,15 +2,8 @@
 
 import pytest
 
-from writecache_models.write_log import (
-    FLUSH,
-    FUA,
-    Contradiction,
-    Entry,
-    Line,
-    Log,
-    points_of,
-)
+from writecache_models.log_lines import FLUSH, FUA, Entry, Line, points_of
+from writecache_models.write_log import Contradiction, Log
 
 METADATA, DATA, HOME = (Entry(0, sector, 1, bytes([sector])) for sector in (1, 2, 3))
 SUPERBLOCK = Entry(FUA, 0, 1, b"s")
@@ -110,3 +103,37 @@ def test_without_a_log_to_follow_everything_is_complete_at_once() -> None:
     )
     assert set(log.told) == {DATA, HOME, METADATA, FLUSHES}
     assert log.end_copy((HOME,), render) == log._replace(early=())
+
+
+def both(*lines: Line | Entry) -> Log:
+    """The log of two devices, of which the cache begins at sector 1."""
+    return seen(*lines)._replace(home=F)
+
+
+C = Entry(FLUSH, 1)
+CACHE = range(1, 9)
+
+
+def test_a_flush_of_the_origin_may_come_while_a_commit_is_under_way() -> None:
+    log = both(HOME, METADATA, C, F, SUPERBLOCK).begin_copy((HOME,)).write(METADATA, render)
+    log = log.flush(C, CACHE, False, render).write_fua(SUPERBLOCK, render)
+    log = log.end_copy((HOME,), render).flush(FLUSHES, range(0), False, render)
+    assert log.ahead == ()
+
+
+def test_it_does_not_stand_for_copies_that_come_after_it() -> None:
+    other = Entry(0, 4, 1, b"4")
+    log = both(HOME, METADATA, C, F, SUPERBLOCK, other, F).begin_copy((HOME,)).begin_copy((other,))
+    log = log.write(METADATA, render).flush(C, CACHE, False, render).write_fua(SUPERBLOCK, render)
+    with pytest.raises(Contradiction):
+        log.end_copy((HOME,), render).end_copy((other,), render)
+    log = log.end_copy((HOME,), render).flush(FLUSHES, range(0), False, render)
+    log = log.end_copy((other,), render).flush(FLUSHES, range(0), False, render)
+    assert log.ahead == ()
+
+
+def test_one_log_tells_the_flushes_of_its_devices_apart() -> None:
+    with pytest.raises(Contradiction):
+        both(METADATA, F).write(METADATA, render).flush(C, CACHE, False, render)
+    with pytest.raises(Contradiction):
+        both(METADATA, C).flush(FLUSHES, range(0), False, render)

@@ -9,7 +9,7 @@ from writecache_impl.cli.common import MODULES, Seconds, check_modules, seed_opt
 from writecache_impl.cli.job import Job, Settings, check_output
 from writecache_impl.live import FAILING
 from writecache_models.judge import profile_named
-from writecache_models.trace import NO_LOGS
+from writecache_models.trace import LOGS
 from writecache_spec.profile import PROFILES
 
 LIVE_SUITES = ("bookworm", "trixie", "sid")
@@ -52,9 +52,9 @@ def _known(
 @click.option(
     "--io-order",
     is_flag=True,
-    help="Also judge the order in which the kernel writes: what is written to each device is "
-    "logged (dm-log-writes), and the reference's effects must be that log, entry for entry; no "
-    "shipped vectors.",
+    help="Also judge the order in which the kernel writes: what it writes is logged "
+    "(dm-log-writes), with a log for each device or, of every other trace, one for both; and the "
+    "reference's effects must be that log, entry for entry.  No shipped vectors.",
 )
 @click.option(
     "--profile", type=click.Choice(sorted(PROFILES)), help="Judge as this kernel, not by version."
@@ -113,7 +113,7 @@ def conform(
         seed=seed or str(random.SystemRandom().randrange(10**9)),
         profile=profile_named(profile) if profile else None,
         family=FAILING if errors else None,
-        logs="each" if io_order else NO_LOGS,
+        logs=LOGS[1:] if io_order else LOGS[:1],
         output=output,
     )
     with_vectors = not (bisect or errors or io_order) or REFERENCE in targets

@@ -37,8 +37,8 @@ class Settings:
     profile: Profile | None
     family: str | None
     """Of workloads; None: all of them."""
-    logs: str
-    """Which logs of what is written are judged too."""
+    logs: tuple[str, ...]
+    """Which logs of what is written are judged too, of one trace after the other."""
     output: Path
     """The directory where the vector of a divergence goes."""
 
