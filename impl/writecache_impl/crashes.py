@@ -22,7 +22,7 @@ from writecache_impl.recording import HungError, record
 from writecache_models.crashing import Setting
 from writecache_models.judge import Report, judge
 from writecache_models.logged_crashes import Happened, Image, Judged, Written, judge_crashes
-from writecache_models.trace import Trace
+from writecache_models.trace import ONE_LOG, Trace
 from writecache_models.workloads import generate
 from writecache_spec.events import Device
 from writecache_spec.profile import Profile, profile_for_kernel
@@ -87,7 +87,7 @@ def draw(seed: str, target: str) -> Trace:
     while True:
         trace = generate(f"{seed}.{number}", random.choice(FAMILIES), target)
         if trace.origin_sectors <= LARGEST_ORIGIN:
-            return replace(trace, extra={**trace.extra, "logs": "one"})
+            return trace.with_logs(ONE_LOG)
         number += 1
 
 

@@ -103,9 +103,7 @@ def judge_kernel(
             if elapsed >= seconds or (max_steps is not None and played >= max_steps):
                 break
             drawn = generate(f"{seed}-{number}", family, result.target, memory)
-            if (kind := logs[number % len(logs)]) != NO_LOGS:
-                drawn = replace(drawn, extra={**drawn.extra, "logs": kind})
-            trace = _played(target, drawn, result)
+            trace = _played(target, drawn.with_logs(logs[number % len(logs)]), result)
             number += 1
             result.log_entries += n_logged(trace)
             if trace.steps:

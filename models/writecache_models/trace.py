@@ -6,7 +6,7 @@ import json
 import reprlib
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from writecache_models.faults import FaultKind
@@ -91,6 +91,10 @@ class Trace:
     def ops(self) -> list[Op]:
         """The operations alone."""
         return [op for op, _ in self.steps]
+
+    def with_logs(self, kind: str) -> "Trace":
+        """The same, to be recorded with logs of this kind (`LOGS`)."""
+        return replace(self, extra={**self.extra, "logs": kind}) if kind != NO_LOGS else self
 
     def header(self) -> dict[str, Any]:
         """The header line's object."""
