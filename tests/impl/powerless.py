@@ -49,6 +49,10 @@ class Powerless:
         self.pending.setdefault(key, []).append((offset, old, bytes(data)))
         return self._pwrite(fd, data, offset)
 
+    def pwritev(self, fd: int, parts: list[bytes], offset: int) -> int:
+        """The same of several pieces."""
+        return self.pwrite(fd, b"".join(parts), offset)
+
     def fsync(self, fd: int) -> None:
         """What was written is durable."""
         self._count()
@@ -81,6 +85,7 @@ def power_fails(
     power = Powerless(rng, fail_at)
     with monkeypatch.context() as patched:
         patched.setattr(os, "pwrite", power.pwrite)
+        patched.setattr(os, "pwritev", power.pwritev)
         patched.setattr(os, "fsync", power.fsync)
         with suppress(PowerFailure):
             yield power

@@ -1,12 +1,12 @@
 """`writecache check`: what is wrong with a cache, and what may be done."""
 
+import json
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
 import click
 
-from writecache_impl.cli.common import print_json
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
 from writecache_impl.cli.images import (
     AS_JSON,
@@ -69,12 +69,26 @@ def check_command(
         checked = check(cache, superblock_offset(cache, offset), slow, super_block_only)
     most = None if extents else FEW_EXTENTS
     if as_json:
-        print_json(checked_as_json(checked, most))
+        _print_json(checked, most)
     elif not quiet:
         _print(checked, most)
     if checked.not_judged:
         return NOT_JUDGED
     return FINE if checked.is_fine else PROBLEMS
+
+
+def _print_json(checked: Checked, most: int | None) -> None:
+    """As one document, the extents as they come: millions would not fit the memory as a list."""
+    text = json.dumps(checked_as_json(checked, 0), indent=1)
+    head, place, tail = text.partition('"extents": []')
+    if not place or checked.stale is None:
+        print(text)
+        return
+    print(f'{head}"extents": [', end="")
+    pairs = islice(zip(checked.stale.starts, checked.stale.lengths, strict=True), most)
+    for number, (start, length) in enumerate(pairs):
+        print(f"{',' * bool(number)}\n   [{start}, {length}]", end="")
+    print(f"]{tail}")
 
 
 def _print(checked: Checked, most: int | None) -> None:

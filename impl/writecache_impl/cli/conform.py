@@ -10,6 +10,7 @@ from writecache_impl.cli.job import Job, Settings, check_output
 from writecache_impl.live import FAILING
 from writecache_models.judge import profile_named
 from writecache_models.trace import LOGS
+from writecache_models.workloads import FAMILIES
 from writecache_spec.profile import PROFILES
 
 LIVE_SUITES = ("bookworm", "trixie", "sid")
@@ -45,9 +46,14 @@ def _known(
 @click.option("--steps", type=click.IntRange(1), help="Stop at so many steps, before the time.")
 @seed_option("Decides the traces; by default a new one, which is printed.", None)
 @click.option(
+    "--family",
+    type=click.Choice(sorted(FAMILIES)),
+    help="Only random traces of this kind; no shipped vectors.",
+)
+@click.option(
     "--errors",
     is_flag=True,
-    help="Only traces on devices of which sectors fail; no shipped vectors.",
+    help="The same as --family failing: traces on devices of which sectors fail.",
 )
 @click.option(
     "--io-order",
@@ -80,6 +86,7 @@ def conform(
     seconds: float,
     steps: int | None,
     seed: str | None,
+    family: str | None,
     errors: bool,
     io_order: bool,
     profile: str | None,
@@ -100,8 +107,13 @@ def conform(
     Examples: writecache conform --target kernel:sid --seed 1234 --seconds 60, or
     writecache conform --io-order --target kernel:sid --seconds 60
     """
-    if errors and io_order:
-        raise click.UsageError("--io-order judges disks that do not fail: leave out --errors")
+    if io_order and (errors or (family and not FAMILIES[family][1])):
+        kind = "--errors" if errors else f"--family {family}"
+        raise click.UsageError(
+            f"--io-order judges one client, on disks that do not fail: no {kind}"
+        )
+    if errors and family not in (None, FAILING):
+        raise click.UsageError(f"--errors and --family {family} are two kinds of traces")
     kernels = _kernels(targets)
     check_modules(kernels, modules)
     if kernels:
@@ -112,11 +124,11 @@ def conform(
         max_steps=steps,
         seed=seed or str(random.SystemRandom().randrange(10**9)),
         profile=profile_named(profile) if profile else None,
-        family=FAILING if errors else None,
+        family=FAILING if errors else family,
         logs=LOGS[1:] if io_order else LOGS[:1],
         output=output,
     )
-    with_vectors = not (bisect or errors or io_order) or REFERENCE in targets
+    with_vectors = not (bisect or settings.family or io_order) or REFERENCE in targets
     return _judge(Job(settings), kernels, as_json, with_vectors)
 
 

@@ -1,7 +1,6 @@
 """`writecache view` and `writecache repair`: what makes new files and changes nothing."""
 
 import sys
-from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -32,8 +31,6 @@ from writecache_impl.tools.repair import Given, Repaired, repair
 from writecache_impl.tools.view import UNKNOWN, read_range, view_to_file
 from writecache_impl.tools.volumes import superblock_offset
 from writecache_spec.units import SECTOR_SIZE
-
-MOST_IN_JSON = 10_000
 
 
 class Range(click.ParamType[tuple[int, int]]):
@@ -223,11 +220,11 @@ def repair_command(
             "output": str(output),
             "undo_log": str(log_path),
             "superblock_fields": list(repaired.changed_fields),
-            "n_dropped": len(repaired.dropped),
+            "n_dropped": sum(repaired.counts.values()),
             "data_lost": repaired.is_loss,
             "dropped": [
                 {"block": one.block, "sector": one.sector, "why": one.why.value}
-                for one in repaired.dropped[:MOST_IN_JSON]
+                for one in repaired.dropped
             ],
         }
         print_json(value)
@@ -239,7 +236,7 @@ def repair_command(
 def _print_repaired(repaired: Repaired, output: Path, log_path: Path) -> None:
     fields = ", ".join(repaired.changed_fields)
     print(f"{output}: superblock {'mended: ' + fields if fields else 'as it was'}")
-    for why, count in Counter(one.why for one in repaired.dropped).items():
+    for why, count in repaired.counts.items():
         loss = "DROPPED" if why.is_loss else "freed"
         print(f"{loss}: {counted(count, 'entry')}: {why.value}")
         named = [one for one in repaired.dropped if one.why is why][:MOST_NAMED]

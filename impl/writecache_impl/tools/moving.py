@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Final
 
+from writecache_impl.tools.early import EarlyWrites
 from writecache_impl.tools.errors import UnreadableError
 from writecache_impl.tools.image import MEDIUM_ERRORS, Image
 from writecache_impl.tools.numbers import arithmetic
@@ -49,13 +50,15 @@ class Mover:
         in_batch = max(BATCH // self.geometry.block_size, 1)
         self._buffer = bytearray(min(len(sectors), in_batch) * self.geometry.block_size)
         runs = arithmetic().runs(sectors, self.picture.blocks, self.geometry.block_sectors)
-        for first in range(0, len(sectors), in_batch):
-            end = min(first + in_batch, len(sectors))
-            if self._read(first, end, runs):
-                self._write(first, end)
-            else:
-                self._one_by_one(first, end)
-            self.progress(end - first)
+        with EarlyWrites(self.target.fd) as early:
+            for first in range(0, len(sectors), in_batch):
+                end = min(first + in_batch, len(sectors))
+                if self._read(first, end, runs):
+                    self._write(first, end)
+                else:
+                    self._one_by_one(first, end)
+                early.begin(sectors[first] * SECTOR_SIZE, (sectors[end - 1] + 1) * SECTOR_SIZE)
+                self.progress(end - first)
         self.target.sync()
 
     def _read(self, first: int, end: int, runs: "array[int]") -> bool:

@@ -14,7 +14,7 @@ from writecache_impl.tools.picture import BEYOND, Picture, Reader, read_block
 from writecache_impl.tools.problems import counted
 from writecache_spec.units import SECTOR_SIZE
 
-SAMPLE: Final = 512
+SAMPLE: Final = 2048
 """Blocks that are compared with the origin."""
 
 
@@ -76,13 +76,15 @@ def weigh(picture: Picture, origin: Image) -> Evidence:
     """Compare an origin with a cache."""
     evidence = Evidence([], [], [])
     _weigh_size(picture, origin, evidence)
-    found = _weigh_filesystem(picture, origin, evidence)
-    if not found:
-        for signature in (*SIGNATURES, BTRFS):
-            identity = _identity(signature, lambda at, size: _origin_bytes(origin, at, size))
-            if identity:
+    identities = []
+    known = _weigh_filesystem(picture, origin, evidence)
+    for signature in (*SIGNATURES, BTRFS):
+        identity = _identity(signature, lambda at, size: _origin_bytes(origin, at, size))
+        if identity and any(identity):
+            identities.append((signature.name, identity))
+            if not known:
                 evidence.weak.append(f"it begins as {signature.name} does ({identity.hex()})")
-    _weigh_content(picture, origin, evidence)
+    _weigh_content(picture, origin, identities, evidence)
     return evidence
 
 
@@ -160,21 +162,36 @@ def _origin_bytes(origin: Image, at: int, size: int) -> bytes | None:
         return None
 
 
-def _weigh_content(picture: Picture, origin: Image, evidence: Evidence) -> None:
-    """Blocks that the origin has already: writeback was under way when the machine went."""
+def _weigh_content(
+    picture: Picture, origin: Image, identities: list[tuple[str, bytes]], evidence: Evidence
+) -> None:
+    """Look into blocks of the cache for what the origin has, or is called.
+
+    What interrupted writeback brought home is on both.  Metadata of XFS, Btrfs and the journal of
+    ext4 carry the name of their filesystem.
+    """
     step = max(len(picture.sectors) // SAMPLE, 1)
     equal = compared = 0
+    named = dict.fromkeys(identities, 0)
     for place in range(0, len(picture.sectors), step):
         try:
             data = read_block(picture.cache, picture.blocks[place])
-        except ToolError:
+        except (ToolError, OSError):
             continue
         there = _origin_bytes(origin, picture.sectors[place] * SECTOR_SIZE, len(data))
         if there is None or not any(data):
             continue
         compared += 1
         equal += data == there
+        for one in identities:
+            named[one] += one[1] in data
     if equal:
         evidence.speaks_for.append(
             f"{equal} of {compared} blocks that were compared are on it already"
         )
+    for (name, identity), count in named.items():
+        if count:
+            evidence.speaks_for.append(
+                f"{count} of {compared} blocks that were looked at carry the name of its {name} "
+                f"({identity.hex()})"
+            )

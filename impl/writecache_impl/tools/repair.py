@@ -5,6 +5,7 @@ asked for; every entry that goes is named.  Block data is never changed.  What w
 undo log of the output.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -42,6 +43,10 @@ from writecache_spec.layout import (
 )
 
 ALL_ONES = b"\xff" * 8
+MOST_LISTED = 10_000
+"""Entries that are named one by one."""
+AT_ONCE = 1 << 14
+"""Entries that are logged with one sync."""
 
 
 class Why(Enum):
@@ -85,12 +90,15 @@ class Repaired(NamedTuple):
 
     superblock: Superblock
     changed_fields: tuple[str, ...]
-    dropped: tuple[Dropped, ...]
+    counts: dict[Why, int]
+    """Of entries that are not in the output."""
+    dropped: list[Dropped]
+    """The first of them."""
 
     @property
     def is_loss(self) -> bool:
         """Whether data may have gone."""
-        return any(one.why.is_loss for one in self.dropped)
+        return any(why.is_loss for why in self.counts)
 
 
 def mended_superblock(image: Image, offset: int, given: Given) -> tuple[Superblock, Superblock]:
@@ -153,7 +161,7 @@ def repair(
     cache = Cache(image, superblock, geometry)
     picture = picture_of(cache, origin_sectors, take_later=True)
     # Without an origin only what would lie past the end of any device counts as beyond.
-    dropped = tuple(_dropped(picture, drop_beyond or origin_sectors is None))
+    dropped = _dropped(picture, drop_beyond or origin_sectors is None)
     fields = tuple(
         name
         for name, old, new in zip(Superblock._fields, found, superblock, strict=True)
@@ -167,17 +175,32 @@ def repair(
         log = new_log(log_path, described)
         try:
             _change(target, log, offset, encoded)
-            unreadable = frozenset(picture.survey.unreadable)
-            for one in dropped:
-                at = geometry.entry_at(one.block)
-                old = target.read(at, ENTRY_SIZE)
-                known = one.block not in unreadable
-                _change(target, log, at, (old[:8] if known else ALL_ONES) + ALL_ONES)
+            counts, some = _drop(picture, dropped, target, log)
             log.sync()
             log.mark(Kind.DONE)
         finally:
             log.close()
-    return Repaired(superblock, fields, dropped)
+    return Repaired(superblock, fields, counts, some)
+
+
+def _drop(
+    picture: Picture, dropped: Iterator[Dropped], target: Image, log: UndoLog
+) -> tuple[dict[Why, int], list[Dropped]]:
+    """Free entries; how many for each reason, and the first of them."""
+    counts: Counter[Why] = Counter()
+    some: list[Dropped] = []
+    unreadable = frozenset(picture.survey.unreadable)
+    for number, one in enumerate(dropped):
+        at = picture.cache.geometry.entry_at(one.block)
+        old = target.read(at, ENTRY_SIZE)
+        sector = ALL_ONES if one.block in unreadable else old[:8]
+        _change(target, log, at, sector + ALL_ONES)
+        counts[one.why] += 1
+        if len(some) < MOST_LISTED:
+            some.append(one)
+        if number % AT_ONCE == 0:
+            log.sync()
+    return dict(counts), some
 
 
 def _change(target: Image, log: UndoLog, offset: int, new: bytes) -> None:

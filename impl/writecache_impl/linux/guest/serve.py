@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from .clients import Step
 from .devicemapper import DeviceMapper
 from .disks import Disk, Under
 from .kernel import (
@@ -28,7 +29,7 @@ from .kernel import (
     set_io_scheduler,
 )
 from .logs import Logs
-from .player import NAME, Player, Step
+from .player import NAME, Player
 
 
 class Line:
