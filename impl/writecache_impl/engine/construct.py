@@ -82,10 +82,11 @@ def _read_superblock(named: Named) -> Superblock:
     message = "Unable to read first block of metadata"
     if named.arguments.pmem_mode:
         message = "Hardware memory error when reading superblock"
-    if named.start + SUPERBLOCK_SIZE > named.cache.size:
+    size = SUPERBLOCK_SIZE if named.arguments.pmem_mode else named.arguments.block_size
+    if named.start + size > named.cache.size:
         raise refusal("EIO", message)
     try:
-        return decode_superblock(named.cache.read(named.start, named.arguments.block_size))
+        return decode_superblock(named.cache.read(named.start, size))
     except (OSError, ValueError) as error:
         raise refusal("EIO", message) from error
 

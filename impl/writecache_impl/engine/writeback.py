@@ -186,7 +186,8 @@ def end(wc: Cache, runs: list[Run], flushed: bool) -> None:
     """Free the blocks of runs that were copied, and commit that."""
     if not flushed:
         wc.fail("error flushing metadata")
-    for run in runs:
+    # What is home is freed before an error forbids it.
+    for run in sorted(runs, key=lambda run: run.failed):
         if run.failed:
             wc.fail("write error" if wc.config.pmem_mode else "copy error")
         for index in run.blocks:
