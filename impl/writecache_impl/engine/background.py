@@ -158,6 +158,8 @@ class Stepper(Background):
         runs, wc.copies = wc.copies, []
         for run in runs:
             writeback.copy(wc, run)
+        # As on Linux, where a copy that cannot be done is refused while others are under way.
+        runs.sort(key=lambda run: not run.failed)
         writeback.end(wc, runs, writeback.flush_origin(wc))
         return True
 

@@ -120,7 +120,8 @@ class Threads(Background):
             flushed = writeback.flush_origin(wc)
         finally:
             self.lock.acquire()
-        writeback.end(wc, runs, flushed)
+        # What is home is freed before an error forbids it.
+        writeback.end(wc, sorted(runs, key=lambda run: run.failed), flushed)
 
     def _nap(self) -> float | None:
         """How long there is nothing to do, in seconds; None: until somebody says so."""

@@ -18,7 +18,7 @@ error blocks are not freed any more, and everybody who waits is woken all the sa
 on only after some block's writeback has ended.  The lock is held whenever it runs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from writecache_impl.engine import commit
@@ -182,12 +182,14 @@ def flush_origin(wc: Cache) -> bool:
     return True
 
 
-def end(wc: Cache, runs: list[Run], flushed: bool) -> None:
-    """Free the blocks of runs that were copied, and commit that."""
+def end(wc: Cache, runs: Iterable[Run], flushed: bool) -> None:
+    """Free the blocks of runs that were copied, and commit that.
+
+    In the order in which they come: from one that failed on nothing is freed.
+    """
     if not flushed:
         wc.fail("error flushing metadata")
-    # What is home is freed before an error forbids it.
-    for run in sorted(runs, key=lambda run: run.failed):
+    for run in runs:
         if run.failed:
             wc.fail("write error" if wc.config.pmem_mode else "copy error")
         for index in run.blocks:
