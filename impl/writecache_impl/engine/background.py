@@ -14,7 +14,7 @@ from typing import Any
 
 from writecache_impl.engine import commit, writeback
 from writecache_impl.engine.resume import MAX_AGE_DIV
-from writecache_impl.engine.state import FLUSH, WRITEBACK, Cache
+from writecache_impl.engine.state import FLUSH, WRITEBACK, Cache, Run
 
 
 class StuckError(RuntimeError):
@@ -113,6 +113,9 @@ class Stepper(Background):
         """In ticks."""
         self._sleeps = False
         # Whether the pass under way waits for some block's end.
+        self._woken = False
+        self._copied: list[Run] = []
+        # Runs that were copied and not yet freed.
 
     def attach(self, wc: Cache) -> None:
         """Serve this cache from now on."""
@@ -153,14 +156,21 @@ class Stepper(Background):
             self._sleeps = self.running is not None
             if self._sleeps and before is None:
                 return True
-        if not wc.copies:
-            return False
-        runs, wc.copies = wc.copies, []
-        for run in runs:
+        if wc.copies:
+            run = wc.copies.pop(0)
             writeback.copy(wc, run)
+            self._copied.append(run)
+            return True
+        return self._end_copies()
+
+    def _end_copies(self) -> bool:
+        """Flush the origin and free what was copied."""
+        if not self._copied:
+            return False
         # As on Linux, where a copy that cannot be done is refused while others are under way.
-        runs.sort(key=lambda run: not run.failed)
-        writeback.end(wc, runs, writeback.flush_origin(wc))
+        runs = sorted(self._copied, key=lambda run: not run.failed)
+        self._copied = []
+        writeback.end(self.live, runs, writeback.flush_origin(self.live))
         return True
 
     def advance(self, ticks: int) -> None:

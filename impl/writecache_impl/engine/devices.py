@@ -60,6 +60,7 @@ class _OpenFile(Device):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
+        self._flush_error: int | None = None
         self.fd = _open_exclusively(self.name)
         try:
             self.regular = stat.S_ISREG(os.fstat(self.fd).st_mode)
@@ -74,9 +75,19 @@ class _OpenFile(Device):
             raise OSError(errno.EIO, f"{self.name} has been truncated")
 
     def flush(self) -> None:
-        """Flush what the kernel has of it, what was stored through a mapping too."""
+        """Flush what the kernel has of it, what was stored through a mapping too.
+
+        A flush that failed may have given up what it could not write, and the kernel tells that
+        once only: every later one fails, too.
+        """
+        if self._flush_error is not None:
+            raise OSError(self._flush_error, f"{self.name} has failed a flush before")
         self.check_size()
-        os.fdatasync(self.fd)
+        try:
+            os.fdatasync(self.fd)
+        except OSError as error:
+            self._flush_error = error.errno
+            raise
 
     def discard(self, offset: int, size: int) -> None:
         """Punch a hole where the file system or the device can; else leave it as it is."""
