@@ -167,8 +167,9 @@ class Stepper(Background):
         """Flush the origin and free what was copied."""
         if not self._copied:
             return False
-        # As on Linux, where a copy that cannot be done is refused while others are under way.
-        runs = sorted(self._copied, key=lambda run: not run.failed)
+        # As on Linux: first what need not be copied; then what cannot be, which is refused while
+        # others are under way.
+        runs = sorted(self._copied, key=lambda run: (not run.went_nowhere, not run.failed))
         self._copied = []
         writeback.end(self.live, runs, writeback.flush_origin(self.live))
         return True

@@ -26,13 +26,16 @@ def map_write_pmem(wc: Cache, sector: int, data: memoryview, fua: bool = False) 
         stats[WRITES] += len(data) // config.block_size
         return Piece(len(data) // 512, failed=True)
     index = entries.find(sector)
-    if index >= 0 and not wc.is_committed(index):
+    fresh = index < 0 or wc.is_committed(index)
+    if not fresh:
         stats[WRITE_HITS_UNCOMMITTED] += 1
+    elif index < 0 and (wc.cleaner or config.metadata_only):
+        if fua:
+            commit.flush(wc)
+            if wc.error:
+                return Piece(len(data) // 512, failed=True)
+        return write_around(wc, sector, len(data) // 512)
     else:
-        if index < 0 and (wc.cleaner or config.metadata_only):
-            if fua:
-                commit.flush(wc)
-            return write_around(wc, sector, len(data) // 512)
         if index >= 0:
             stats[WRITE_HITS_COMMITTED] += 1
         if entries.current_free == NONE:
@@ -46,6 +49,9 @@ def map_write_pmem(wc: Cache, sector: int, data: memoryview, fua: bool = False) 
         wc.cache.write(wc.data_of(index), data[: config.block_size])
     except OSError:
         wc.fail("error writing data")
+        if fresh:
+            # It holds nothing that anybody wrote; what was there before shows again.
+            wc.free_entry(index)
         return Piece(config.block_sectors, failed=True)
     return Piece(config.block_sectors)
 

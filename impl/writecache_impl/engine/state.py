@@ -41,13 +41,15 @@ WRITEBACK: Final[Work] = "writeback"
 class Run:
     """Blocks under writeback that are copied together."""
 
-    __slots__ = ("blocks", "failed", "sector")
+    __slots__ = ("blocks", "failed", "sector", "went_nowhere")
 
     def __init__(self, blocks: range | list[int], sector: int) -> None:
         self.blocks = blocks
         self.sector = sector
         """Where on the origin the first one belongs."""
         self.failed = False
+        self.went_nowhere = False
+        """It lies behind the origin's end: nothing was copied."""
 
 
 class Cache:

@@ -154,7 +154,7 @@ def copy(wc: Cache, run: Run) -> None:
         if config.pmem_mode:
             n_blocks = min(len(run.blocks), -(-max(room, 0) // config.block_sectors))
             if wc.error or not n_blocks:
-                run.failed = wc.error
+                run.failed, run.went_nowhere = wc.error, True
                 return
             data = b"".join(
                 wc.cache.read(wc.data_of(index), config.block_size)
@@ -163,6 +163,7 @@ def copy(wc: Cache, run: Run) -> None:
         else:
             if wrap64(run.sector + size // 512) > wc.origin_sectors:
                 if room <= 0:
+                    run.went_nowhere = True
                     return
                 size = room * 512
             data = wc.cache.read(wc.data_of(run.blocks[0]), size)

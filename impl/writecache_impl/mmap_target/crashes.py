@@ -177,7 +177,7 @@ def _fail_at(
             result.violations += [f"{where}: {what}" for what in found]
             return
         if depth > 1 and random.random() < 0.2:
-            if random.random() < 0.5:
+            if random.random() < 0.3:
                 _go_on(story, journal, random, result)
             for again in journal.moments[1:]:
                 _fail_at(story, again, 4, depth - 1, random, result)
