@@ -1,10 +1,12 @@
 """`writecache conform`: the main job.  Vectors on the reference, then live kernels beside it."""
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from writecache_impl.cli import engine_job
 from writecache_impl.cli.common import MODULES, Seconds, check_modules, seed_option
 from writecache_impl.cli.job import Job, Settings, check_output
 from writecache_impl.live import FAILING
@@ -15,16 +17,22 @@ LIVE_SUITES = ("bookworm", "trixie", "sid")
 """Kernels that the job without a target is run against."""
 REFERENCE = "reference"
 KERNEL = "kernel:"
+MMAP = "mmap"
 
 
 def _known(
     context: click.Context, parameter: click.Parameter, targets: tuple[str, ...]
 ) -> tuple[str, ...]:
     for target in targets:
-        if target != REFERENCE and not (target.startswith(KERNEL) and target != KERNEL):
+        named = target.startswith(KERNEL) and target != KERNEL
+        if target not in (REFERENCE, MMAP) and not named:
             raise click.BadParameter(
-                f"{target!r} is neither {REFERENCE!r} nor {KERNEL!r} and a name", context, parameter
+                f"{target!r} is neither {REFERENCE!r} nor {MMAP!r} nor {KERNEL!r} and a name",
+                context,
+                parameter,
             )
+    if MMAP in targets and len(targets) > 1:
+        raise click.BadParameter(f"{MMAP!r} is judged alone", context, parameter)
     return targets
 
 
@@ -34,8 +42,9 @@ def _known(
     "targets",
     multiple=True,
     callback=_known,
-    help="`reference` (the vectors alone), or `kernel:` and a suite, a release or the path of a "
-    "user-mode kernel; can be repeated.  By default the reference, then three kernels.",
+    help="`reference` (the vectors alone), `mmap` (the engine), or `kernel:` and a suite, a "
+    "release or the path of a user-mode kernel, which can be repeated.  By default the reference, "
+    "then three kernels.",
 )
 @MODULES
 @click.option(
@@ -47,6 +56,11 @@ def _known(
     "--errors",
     is_flag=True,
     help="Only traces on devices of which sectors fail; no shipped vectors.",
+)
+@click.option(
+    "--crash",
+    is_flag=True,
+    help="With the target `mmap`: let the power fail, kill processes, and judge what is recovered.",
 )
 @click.option(
     "--profile", type=click.Choice(sorted(PROFILES)), help="Judge as this kernel, not by version."
@@ -73,6 +87,7 @@ def conform(
     steps: int | None,
     seed: str | None,
     errors: bool,
+    crash: bool,
     profile: str | None,
     output: Path,
     bisect: bool,
@@ -88,9 +103,31 @@ def conform(
     `panics`, `hangs`, `divergences`, `problem`, `seconds`; `not_judged`, reasons by kernel;
     `diverged`, as the traces of `vectors check`; `kept`, the files written.
 
+    The engine is judged by the repaired reference; of a kernel's vector it has to do what the
+    kernel did until a repair acts.  Its JSON has `target`, `seed`, `divergences`, `vectors` and
+    `random` (`traces`, `steps`, `non_canonical`, `divergences`, `seconds`; of vectors also
+    `as_recorded`, `left_out`, `reasons`), `diverged`, `kept`; with --crash `stories`, `states`,
+    `kills`, `operations`, `violations`, `seconds`.
+
     Examples: writecache conform --target kernel:sid --seed 1234 --seconds 60, or
     writecache conform --errors --target kernel:sid --seconds 60
     """
+    seed = seed or str(random.SystemRandom().randrange(10**9))
+    family = FAILING if errors else None
+    if MMAP in targets or crash:
+        _check_engine_options(targets, {"--profile": profile, "--modules": modules})
+        if crash:
+            return engine_job.crash(seed=seed, seconds=seconds, as_json=as_json)
+        check_output(output)
+        return engine_job.play(
+            seed=seed,
+            seconds=seconds,
+            max_steps=steps,
+            family=family,
+            vectors=not (errors or bisect),
+            output=output,
+            as_json=as_json,
+        )
     kernels = _kernels(targets)
     check_modules(kernels, modules)
     if kernels:
@@ -99,13 +136,22 @@ def conform(
         modules=modules,
         seconds=seconds,
         max_steps=steps,
-        seed=seed or str(random.SystemRandom().randrange(10**9)),
+        seed=seed,
         profile=profile_named(profile) if profile else None,
-        family=FAILING if errors else None,
+        family=family,
         output=output,
     )
     with_vectors = not (bisect or errors) or REFERENCE in targets
     return _judge(Job(settings), kernels, as_json, with_vectors)
+
+
+def _check_engine_options(targets: tuple[str, ...], others: Mapping[str, object]) -> None:
+    """Raise a usage error for options that mean nothing to the engine, or without it."""
+    if MMAP not in targets:
+        raise click.UsageError("--crash is for the target 'mmap'")
+    for name, value in others.items():
+        if value is not None:
+            raise click.UsageError(f"{name} is for kernels")
 
 
 def _kernels(targets: tuple[str, ...]) -> list[str]:

@@ -45,6 +45,7 @@ class Background(ABC):
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """With the lock held: return when a condition holds that the background brings about."""
 
+    @abstractmethod
     def stop(self) -> None:
         """Do nothing more."""
 
@@ -56,9 +57,7 @@ class Background(ABC):
         wc = self.live
         last = self.works_done + len(wc.queue) + (self.running is not None)
         self.wait_until(
-            lambda: (
-                not wc.queue and self.running is None if drain else self.works_done >= last
-            )
+            lambda: not wc.queue and self.running is None if drain else self.works_done >= last
         )
 
     @property
@@ -140,6 +139,10 @@ class Stepper(Background):
         while not condition():
             if not self.run_one():
                 raise StuckError("nothing is left to do")
+
+    def stop(self) -> None:
+        """Do nothing more."""
+        self.wc = None
 
     def settle(self) -> None:
         """Do everything that is left to do but what waits for time to pass."""

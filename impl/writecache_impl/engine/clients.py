@@ -34,7 +34,7 @@ class Clients:
         self._wc: Cache | None = None
 
     def read(self, offset: int, size: int) -> bytes:
-        """Read; raises RequestError with EIO, or with EINVAL for what is no blocks of the device."""
+        """Read; raises RequestError: EIO, or EINVAL for what is no blocks of the device."""
         with self.lock:
             wc = self._wc
             # A request that is one cached block, which is nearly all of them.
@@ -155,7 +155,7 @@ class Clients:
                     self._begin_around(wc)
                 elif fua and not pmem_mode and not piece.failed:
                     commit.flush(wc)
-                    if wc.error:
+                    if commit.must_stop(wc):
                         return None
                 size = piece.n_sectors << 9
                 if pmem_mode and not piece.around:

@@ -5,8 +5,8 @@ word of the superblock is raised above it.  In SSD mode:
 
 1. free what must not be committed: entries that a newer uncommitted one of their sector replaces
    (two with one count could not be told apart), and blocks that no write has reached;
-2. write the regions of the metadata that hold uncommitted entries, and flush the cache device, which
-   makes their data durable too: it was stored before, under the lock;
+2. write the regions of the metadata that hold uncommitted entries, and flush the cache device; that
+   makes their data durable too, which was stored before, under the lock;
 3. raise the count and write the superblock, durably: **the commit point**;
 4. free the older versions that the new ones replace, write their regions, flush.
 
@@ -41,12 +41,17 @@ def flush(wc: Cache) -> None:
     if not wc.config.pmem_mode:
         mark_dirty(wc, uncommitted)
     write_metadata(wc)
-    if wc.error:
+    if must_stop(wc):
         return
     raise_seq_count(wc)
-    if wc.error:
+    if must_stop(wc):
         return
     free_replaced(wc, uncommitted)
+
+
+def must_stop(wc: Cache) -> bool:
+    """Whether a commit, or what asked for it, ends here: an error was met."""
+    return wc.error
 
 
 def uncommitted_entries(wc: Cache) -> Iterator[int]:

@@ -116,6 +116,4 @@ def _new(named: Named, size: MemorySize, superblock: Superblock, kind: type[Entr
     metadata = bytearray(size.metadata_size)
     metadata[:SUPERBLOCK_SIZE] = encode_superblock(superblock)
     in_order = config.pmem_mode
-    return Cache(
-        config, metadata, kind(metadata, size.n_blocks, config.block_sectors, in_order)
-    )
+    return Cache(config, metadata, kind(metadata, size.n_blocks, config.block_sectors, in_order))

@@ -51,6 +51,7 @@ class Device(ABC):
     def discard(self, offset: int, size: int) -> None:
         """The bytes are not needed: they become zero, or stay."""
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of it.  Nothing is flushed."""
 

@@ -86,8 +86,8 @@ class Engine(Clients):
         try:
             opened.append(MappedDevice(cache, preallocate) if mapped else FileDevice(cache))
             opened.append(FileDevice(origin))
-            names = [*split_words(table)[1:3], "ORIGIN", "CACHE"]
-            known = dict(zip(reversed(names), (*opened, *reversed(opened)), strict=False))
+            names = ["ORIGIN", "CACHE", *split_words(table)[1:3]]
+            known = dict(zip(names, reversed(opened * 2), strict=False))
             engine = cls(known, strict=strict)
             engine.reload(table)
         except BaseException:

@@ -9,14 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from writecache_impl.engine.entries import FREE, IN_PROGRESS, LISTED, NONE, Entries
+from writecache_impl.engine.entries import AGE_MASK, FREE, IN_PROGRESS, LISTED, NONE, Entries
 from writecache_impl.engine.recovery import Found, decide, merge
 from writecache_spec.layout import SUPERBLOCK_SIZE
 from writecache_spec.units import U64_MAX
 
 _WORTHWHILE: Final = 12
 """Blocks from which on a run is done at once."""
-_AGE_MASK: Final = 2**32 - 1
 _Array = np.ndarray[Any, Any]
 
 
@@ -51,14 +50,14 @@ class FastEntries(Entries):
         if self.odd or end - first < _WORTHWHILE * size or end > 2**62:
             return super().following(sector, end)
         wanted = np.arange(first, end, size, dtype=np.uint64)
-        found = np.flatnonzero(self._find_many(wanted) >= 0)
+        found = np.flatnonzero(np.greater_equal(self._find_many(wanted), 0))
         return int(first + int(found[0]) * size) if len(found) else end
 
     def _find_many(self, wanted: _Array) -> _Array:
         """The newest entry of each of these sectors."""
-        at = self._heads[wanted % np.uint64(self.n_buckets)]
+        at: _Array = self._heads[wanted % np.uint64(self.n_buckets)]
         while True:
-            other = np.flatnonzero(at >= 0)
+            other = np.flatnonzero(np.greater_equal(at, 0))
             other = other[self._sectors[at[other]] != wanted[other]]
             if not len(other):
                 return at
@@ -72,8 +71,10 @@ class FastEntries(Entries):
             return super().take_run(n_blocks, sector, seq_count, now)
         wanted = np.arange(sector, end_sector, size, dtype=np.uint64)
         buckets = wanted % np.uint64(self.n_buckets)
-        old = self._heads[buckets]
-        if (old >= 0).any() and (self._find_many(wanted) >= 0).any():
+        old: _Array = self._heads[buckets]
+        if bool(np.any(np.greater_equal(old, 0))) and bool(
+            np.any(np.greater_equal(self._find_many(wanted), 0))
+        ):
             # A sector that has entries already: one by one, in the order of versions.
             return super().take_run(n_blocks, sector, seq_count, now)
         first = self.current_free
@@ -85,7 +86,7 @@ class FastEntries(Entries):
         self._heads[buckets] = numbers
         self._sectors[first:end] = wanted
         self._seq_counts[first:end] = seq_count
-        self._ages[first:end] = now & _AGE_MASK
+        self._ages[first:end] = now & AGE_MASK
         self._state[first:end] = LISTED
         ring = self.n_blocks
         newest = self.to_older[ring]
@@ -120,7 +121,7 @@ class FastEntries(Entries):
         blocks = np.asarray(cached, self._kind)
         sectors = self._sectors[blocks]
         self._index(blocks, sectors)
-        self._ages[blocks] = now & _AGE_MASK
+        self._ages[blocks] = now & AGE_MASK
         self._state[blocks] = LISTED
         ring = np.array([self.n_blocks], self._kind)
         self._to_newer[np.concatenate((ring, blocks))] = np.concatenate((blocks, ring))
@@ -159,22 +160,26 @@ class FastEntries(Entries):
         ordered = np.sort(used)
         repeated = ordered[1:][ordered[1:] == ordered[:-1]]
         if not len(repeated):
-            return Found(committed, free, erased)
+            return Found(_numbers(committed), _numbers(free), _numbers(erased))
         # Only sectors that several entries have are looked at one by one.
         several = np.isin(used, repeated)
         met: dict[int, int] = {}
         lost: list[tuple[int, int]] = []
         identical: list[str] = []
-        decide(
-            self.sectors, self.seq_counts, committed[several].tolist(), met, lost, identical
-        )
+        decide(self.sectors, self.seq_counts, committed[several].tolist(), met, lost, identical)
         alone = committed[~several]
         cached = np.sort(np.concatenate((alone, np.fromiter(met.values(), np.int64, len(met)))))
         merged = merge(met, free.tolist(), erased.tolist(), lost, identical)
-        return merged._replace(cached=cached)
+        return merged._replace(cached=_numbers(cached))
 
     def count_beyond(self, blocks: Sequence[int], limit: int) -> int:
         """How many of these blocks reach behind a sector."""
         sectors = self._sectors[np.asarray(blocks, np.int64)]
         fits = max(limit - self.block_sectors, -1) + 1
         return int(np.count_nonzero(sectors >= np.uint64(fits)))
+
+
+def _numbers(array: Any) -> Sequence[int]:
+    """An array is a sequence, though its type does not say so."""
+    numbers: Sequence[int] = array
+    return numbers

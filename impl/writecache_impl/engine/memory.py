@@ -57,6 +57,9 @@ class MemoryDevice(Device):
         """Zero it."""
         self.write(offset, bytes(size))
 
+    def close(self) -> None:
+        """Let go of it: it stays as it is."""
+
     def lose_power(self, keeps: Callable[[Pending], bool]) -> bytes:
         """What is left if of the pending writes those are kept that `keeps` says."""
         left = bytearray(self.durable)

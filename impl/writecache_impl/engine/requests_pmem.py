@@ -19,6 +19,7 @@ from writecache_impl.engine.state import (
     Cache,
 )
 
+
 def map_write_pmem(wc: Cache, sector: int, data: memoryview, fua: bool = False) -> Piece:
     """Store one block, or learn how far the write goes past the cache, or that it has to wait."""
     entries, stats, config = wc.entries, wc.stats, wc.config
@@ -32,7 +33,7 @@ def map_write_pmem(wc: Cache, sector: int, data: memoryview, fua: bool = False) 
     elif index < 0 and (wc.cleaner or config.metadata_only):
         if fua:
             commit.flush(wc)
-            if wc.error:
+            if commit.must_stop(wc):
                 return Piece(len(data) // 512, failed=True)
         return write_around(wc, sector, len(data) // 512)
     else:

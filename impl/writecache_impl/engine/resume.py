@@ -5,8 +5,8 @@
    read from it.
 3. Where anything was erased write the whole metadata area, and flush.
 
-A power loss in between finds entries erased or not, and the same winners either way.  A resume after
-an error goes on with what is in memory, because the device missed writes: reads stay right.
+A power loss in between finds entries erased or not, and the same winners either way.  A resume
+after an error goes on with what is in memory, because the device missed writes: reads stay right.
 """
 
 import errno
@@ -71,7 +71,7 @@ def _read(wc: Cache) -> None:
             begin, end = SUPERBLOCK_FIELDS["seq_count"]
             wc.metadata[begin:end] = bytes(8)
         wc.fail("unable to read metadata")
-    wc.seq_count = decode_superblock(wc.metadata[:SUPERBLOCK_SIZE]).seq_count
+    wc.seq_count = decode_superblock(bytes(wc.metadata[:SUPERBLOCK_SIZE])).seq_count
 
 
 def _check_origin(wc: Cache, found: Found) -> None:

@@ -114,8 +114,7 @@ class Cache:
         """Blocks under writeback."""
         self.writeback_all = 0
         """How many ask for everything to be written back."""
-        self.high_watermark = config.high_watermark
-        self.low_watermark = config.low_watermark
+        self.high_watermark, self.low_watermark = config.high_watermark, config.low_watermark
         self.flush_on_suspend = self.cleaner = False
         self.suspended = True
         self.recovered = False
@@ -183,7 +182,8 @@ class Cache:
     def store(self, offset: int, size: int) -> None:
         """Store a piece of the metadata in persistent memory; an error is set if that fails."""
         try:
-            self.cache.write(self.config.start + offset, self.metadata[offset : offset + size])
+            piece = memoryview(self.metadata)[offset : offset + size]
+            self.cache.write(self.config.start + offset, piece)
         except OSError:
             self.fail("error writing metadata")
 

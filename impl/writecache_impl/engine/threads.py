@@ -25,12 +25,13 @@ class Threads(Background):
 
     def __init__(self, hz: int) -> None:
         super().__init__()
-        self.lock = threading.Lock()
+        self._mutex = threading.Lock()
+        self.lock = self._mutex
         self._hz = hz
         self._started = time.monotonic() - 600
         # The clock does not begin at 0: that stands for long ago.
-        self._work = threading.Condition(self.lock)
-        self._change = threading.Condition(self.lock)
+        self._work = threading.Condition(self._mutex)
+        self._change = threading.Condition(self._mutex)
         self._waiting = 0
         self._copying = False
         self._stopping = False
@@ -113,13 +114,13 @@ class Threads(Background):
     def _copy(self, wc: Cache) -> None:
         """Copy what was selected, without the lock, and free it."""
         runs, wc.copies = wc.copies, []
-        self.lock.release()
+        self._mutex.release()
         try:
             for run in runs:
                 writeback.copy(wc, run)
             flushed = writeback.flush_origin(wc)
         finally:
-            self.lock.acquire()
+            self._mutex.acquire()
         # What is home is freed before an error forbids it.
         writeback.end(wc, sorted(runs, key=lambda run: run.failed), flushed)
 

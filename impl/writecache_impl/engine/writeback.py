@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from writecache_impl.engine import commit
-from writecache_impl.engine.entries import FREE, IN_PROGRESS, LISTED, NONE, UNLISTED
+from writecache_impl.engine.entries import AGE_MASK, FREE, IN_PROGRESS, LISTED, NONE, UNLISTED
 from writecache_impl.engine.resume import MAX_AGE_DIV
 from writecache_impl.engine.state import WRITEBACK, Cache, Run
 from writecache_spec.units import U64_MAX, wrap64
@@ -31,7 +31,6 @@ WRITEBACK_LATENCY: Final = 64
 """Steps in a pass."""
 BIO_MAX_VECS: Final = 256
 """Blocks in a run."""
-_AGE_MASK: Final = 2**32 - 1
 
 
 def pause_is_over(wc: Cache) -> bool:
@@ -109,7 +108,7 @@ def _wanted(wc: Cache, oldest: int) -> bool:
     max_age = wc.config.max_age
     if max_age == U64_MAX:
         return False
-    age = (wc.now() - wc.entries.ages[oldest]) & _AGE_MASK
+    age = (wc.now() - wc.entries.ages[oldest]) & AGE_MASK
     return age >= max_age - max_age // MAX_AGE_DIV
 
 

@@ -226,4 +226,3 @@ def _recovered(story: Story, journal: Journal) -> Iterator[str]:
 
 def _located(what: str, sector: int | None) -> str:
     return what if sector is None else f"sector {sector}: {what}"
-

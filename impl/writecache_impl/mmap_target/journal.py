@@ -1,7 +1,7 @@
-"""Devices in memory that keep every moment: what is durable, what is pending, what the contract says.
+"""Devices in memory that keep every moment: what is durable, what pending, what is promised.
 
-The unit is what a loss of power keeps or loses whole: a sector of 512 bytes, or a word of 8 bytes of
-persistent memory.
+The unit is what a loss of power keeps or loses whole: a sector of 512 bytes, or a word of 8 bytes
+of persistent memory.
 """
 
 import threading

@@ -1,6 +1,6 @@
 """Mistakes planted in the engine, each of which the crash judgement has to find.
 
-    python -m writecache_impl.mmap_target.mutants [--seconds S]
+python -m writecache_impl.mmap_target.mutants [--seconds S]
 """
 
 import argparse
@@ -11,11 +11,20 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Final
 
-from writecache_impl.engine import clients, commit, construct, entries, recovery, requests
-from writecache_impl.engine import requests_pmem, writeback
+from writecache_impl.engine import (
+    clients,
+    commit,
+    construct,
+    entries,
+    recovery,
+    requests,
+    requests_pmem,
+    writeback,
+)
 from writecache_impl.engine.state import Cache
 from writecache_impl.mmap_target.crashes import judge
 from writecache_impl.mmap_target.stories import draw
+from writecache_spec.layout import Superblock
 
 Patch = tuple[object, str, object]
 """Of what, which attribute, and what it is instead."""
@@ -116,7 +125,7 @@ def _commit_only(self: clients.Clients) -> bool:
 
 def _format_version_first(named: Any, size: Any, kind: Any) -> Any:
     """Writes the version before the magic, as Linux does."""
-    wc = construct._new(named, size, construct.Superblock(version=1), kind)
+    wc = construct._new(named, size, Superblock(version=1), kind)
     named.cache.write(named.start, bytes(wc.metadata[: named.arguments.block_size]))
     return _format(named, size, kind)
 

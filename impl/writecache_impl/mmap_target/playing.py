@@ -1,8 +1,8 @@
 """The engine beside the repaired reference: random traces, and what kernels were recorded to do.
 
-What the engine shows after each step (status, table, errno, messages, data, both devices' bytes) has
-to be what some schedule of the repaired reference shows.  Of a kernel's vector that is asked, too;
-and besides, how far the engine does what the kernel did, which ends where a repair acts.
+What the engine shows after each step (status, table, errno, messages, data, both devices' bytes)
+has to be what some schedule of the repaired reference shows.  Of a kernel's vector that is asked,
+too; and besides, how far the engine does what the kernel did, which ends where a repair acts.
 """
 
 import time
@@ -13,10 +13,11 @@ from typing import Any, Final
 from writecache_impl.engine.construct import FASTEST
 from writecache_impl.engine.entries import Entries
 from writecache_impl.mmap_target.player import PROFILE, play
+from writecache_models.actions import HangError, PanicError
 from writecache_models.judge import Report, judge
-from writecache_models.observations import profile_of
+from writecache_models.observations import new_machine, observe, perform, profile_of
 from writecache_models.shrink import shrink
-from writecache_models.trace import BEGIN, Op, Trace
+from writecache_models.trace import BEGIN, Observation, Op, Trace
 from writecache_models.workloads import generate
 from writecache_spec.profile import PROFILES, Profile
 
@@ -212,7 +213,17 @@ def _reason(recorded: Trace, step: int, profile: Profile) -> str:
         return "an origin that is slow"
     if seen.get("panic") or seen.get("hang"):
         return "a repair acts: the kernel dies or hangs"
-    upto = replace(recorded, steps=recorded.steps[: step + 1])
-    if judge(upto, profile.repaired()).divergence is None:
-        return "another schedule"
-    return "a repair acts"
+    lines = [_canonical(recorded, step, one) for one in (profile, profile.repaired())]
+    return "another schedule" if lines[0] == lines[1] else "a repair acts"
+
+
+def _canonical(recorded: Trace, step: int, profile: Profile) -> list[Observation]:
+    """What the reference shows up to a step, by the canonical schedule."""
+    machine = new_machine(recorded, profile)
+    shown: list[Observation] = []
+    for op, _ in recorded.steps[: step + 1]:
+        try:
+            shown.append(observe(machine, op, perform(machine, op, recorded.table)))
+        except (PanicError, HangError) as death:
+            return [*shown, {"panic": repr(death)}]
+    return shown

@@ -44,11 +44,8 @@ def draw(seed: str, n_ops: int = 30) -> Story:
     if pmem_mode:
         cache_sectors = -(-cache_sectors // 8) * 8
     n_places = n_blocks + random.choice((0, 2, 6))
-    tag = 0
     ops: list[Op] = [["open"]]
-    for _ in range(n_ops):
-        tag += 1
-        ops.append(_operation(random, tag, n_places, sectors))
+    ops += [_operation(random, tag, n_places, sectors) for tag in range(1, n_ops + 1)]
     options = _options(random, pmem_mode)
     return Story(
         seed=seed,
