@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from writecache_impl.engine import commit, writeback
-from writecache_impl.engine.resume import MAX_AGE_DIV
 from writecache_impl.engine.state import FLUSH, WRITEBACK, Cache, Run
 
 
@@ -95,7 +94,7 @@ class Background(ABC):
             wc.max_age_at = None
             if not wc.suspended and not wc.error:
                 wc.enqueue(WRITEBACK)
-                wc.max_age_at = now + wc.config.max_age // MAX_AGE_DIV
+                wc.max_age_at = now + wc.config.max_age_ticks
 
 
 class Stepper(Background):

@@ -31,6 +31,8 @@ LIKE: Final = _LINUX._replace(environment=_LINUX.environment._replace(persistent
 """The kernel whose lines, messages and numbers the engine has.  What it does is the engine's own:
 repairs of the reference are none of its business."""
 _SMALLEST_SUPERBLOCK_WRITE: Final = 4096
+MAX_AGE_DIV: Final = 16
+"""Blocks are looked for sixteen times in each max_age, and taken that much early."""
 _JOBS_BYTES: Final = 0x10000000
 """Of blocks under writeback, where the table gives no limit."""
 
@@ -83,6 +85,11 @@ class Config(NamedTuple):
     metadata_only: bool
     pmem_mode: bool
     writeback_fua: bool
+
+    @property
+    def max_age_ticks(self) -> int:
+        """From one look for blocks that are too old to the next."""
+        return max(self.max_age // MAX_AGE_DIV, 1)
 
 
 def parse_table(line: str, devices: Mapping[str, Device], profile: Profile = LIKE) -> Named:

@@ -19,9 +19,6 @@ from writecache_spec.codec import SUPERBLOCK_FIELDS, decode_superblock
 from writecache_spec.layout import ENTRY_SIZE, SUPERBLOCK_SIZE
 from writecache_spec.units import U64_MAX, sectors_of
 
-MAX_AGE_DIV = 16
-"""Blocks are looked for sixteen times in each max_age, and taken that much early."""
-
 
 def resume(wc: Cache, strict: bool = False) -> None:
     """Let requests come.
@@ -55,7 +52,7 @@ def resume(wc: Cache, strict: bool = False) -> None:
         commit.write_metadata(wc)
     wc.verify_watermark()
     if wc.config.max_age != U64_MAX:
-        wc.max_age_at = wc.now() + wc.config.max_age // MAX_AGE_DIV
+        wc.max_age_at = wc.now() + wc.config.max_age_ticks
     wc.kick()
 
 

@@ -108,6 +108,7 @@ class Threads(Background):
             worked = True
         if worked:
             self._wake()
+            self._let_others()
             return
         self._work.wait(self._nap())
 
@@ -123,6 +124,14 @@ class Threads(Background):
             self._mutex.acquire()
         # What is home is freed before an error forbids it.
         writeback.end(wc, sorted(runs, key=lambda run: run.failed), flushed)
+
+    def _let_others(self) -> None:
+        """Let clients have the lock that came for it meanwhile."""
+        self._mutex.release()
+        try:
+            time.sleep(0)
+        finally:
+            self._mutex.acquire()
 
     def _nap(self) -> float | None:
         """How long there is nothing to do, in seconds; None: until somebody says so."""

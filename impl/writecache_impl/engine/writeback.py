@@ -22,8 +22,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from writecache_impl.engine import commit
+from writecache_impl.engine.config import MAX_AGE_DIV
 from writecache_impl.engine.entries import AGE_MASK, FREE, IN_PROGRESS, LISTED, NONE, UNLISTED
-from writecache_impl.engine.resume import MAX_AGE_DIV
 from writecache_impl.engine.state import WRITEBACK, Cache, Run
 from writecache_spec.units import U64_MAX, wrap64
 

@@ -144,10 +144,13 @@ def _play_beside(story: Story, journal: Journal, tellers: list[Teller]) -> None:
     ops = [op for op in story.ops[1:] if op[0] not in ("open", "suspend")]
 
     def client(teller: Teller, hand: list[list[object]]) -> None:
-        for op in hand:
-            teller.play(op, story.table)
-            with journal.lock:
-                journal.note(f"the end of {op[0]}")
+        try:
+            for op in hand:
+                teller.play(op, story.table)
+                with journal.lock:
+                    journal.note(f"the end of {op[0]}")
+        except Exception as error:
+            teller.wrong.append((f"a client died of {error!r}", None))
 
     threads = [
         threading.Thread(target=client, args=(teller, list(hand)))

@@ -149,8 +149,8 @@ MUTANTS: Final[dict[str, list[Patch]]] = {
     "home-without-origin-flush": [(writeback, "flush_origin", _true)],
     "freed-without-telling": [(writeback, "end", _end_first)],
     "fua-not-committed": [
-        (clients, "commit", SimpleNamespace(flush=_nothing)),
-        (requests_pmem, "commit", SimpleNamespace(flush=_nothing)),
+        (clients, "commit", SimpleNamespace(flush=_nothing, must_stop=commit.must_stop)),
+        (requests_pmem, "commit", SimpleNamespace(flush=_nothing, must_stop=commit.must_stop)),
     ],
     "flush-misses-the-origin": [(clients.Clients, "_flush", _commit_only)],
     "flush-forgets-overwritten": [(commit, "flush", _forgets_committed)],

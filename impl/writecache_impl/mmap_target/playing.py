@@ -90,7 +90,7 @@ def draw(seed: str, number: int, family: str | None = None) -> Trace:
     if family is None and flavour == "failing":
         family = flavour
     trace = generate(f"{seed}-{number}", family)
-    return _of_memory(trace) if flavour == "pmem" else trace
+    return _of_memory(trace) if flavour == "pmem" and family is None else trace
 
 
 def kind_for(number: int) -> type[Entries]:
