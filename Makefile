@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit proofs live vectors machines wheel bench mutants clean
+.PHONY: conform test lint types layers doctest unit proofs live vectors machines wheel bench demo-rescue mutants clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
@@ -61,6 +61,12 @@ wheel: $(READY)
 
 bench: $(READY)
 	$(BIN)/python bench/operations.py
+	$(BIN)/python bench/tools.py
+
+# A live kernel is killed over ext4 on a writecache; check, view, writeback and undo bring the files
+# home.  Needs mke2fs, e2fsck and debugfs (package e2fsprogs).
+demo-rescue: $(READY)
+	$(BIN)/python -m writecache_impl.rescue.demo
 
 # Every mutant, and the reference without each repair: hunted, and explored; exit code 1 where one
 # survives the hunt.

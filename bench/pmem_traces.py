@@ -8,7 +8,6 @@ the mode's letter changed and the options left out that persistent memory has no
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from writecache_models.images import image_of
 from writecache_models.trace import Op, Trace
 from writecache_models.vectors import write_traces
 from writecache_models.workloads import generate
+from writecache_models.workloads.memory import in_memory
 from writecache_spec.layout import MAGIC, VERSION, Superblock
 
 QUIET: Final = "autocommit_time 3600000"
@@ -208,29 +208,11 @@ def _superblocks() -> Iterator[Trace]:
     yield trace("superblock-twice", [["open"], ["read", 8, 8], ["message", "flush"]], image=twice)
 
 
-def persistent(args: str) -> str:
-    """The same table for persistent memory, its count of options right if it was.
-
-    >>> persistent("s ORIGIN CACHE 512 4 autocommit_time 9 pause_writeback 0")
-    'p ORIGIN CACHE 512 2 autocommit_time 9'
-    """
-    before, pause, _ = args.partition(" pause_writeback 0")
-    words = before.split(" ")
-    if pause and len(words) > 4 and words[4].isdigit():
-        words[4] = str(int(words[4]) - 2)
-    return " ".join(["p" if words[0] == "s" else words[0], *words[1:]])
-
-
 def drawn(number: int, times: int = 1) -> Iterator[Trace]:
     """Workloads of SSD mode, their tables changed."""
     for family, count in DRAWN.items():
         for index in range(number, number + times * count):
-            base = generate(f"pmem-{family}-{index}", family)
-            steps = tuple(
-                ([op[0], *map(persistent, op[1:])] if op[0] == "open" else op, seen)
-                for op, seen in base.steps
-            )
-            yield replace(base, name=f"pmem-{base.name}", table=persistent(base.table), steps=steps)
+            yield in_memory(generate(f"pmem-{family}-{index}", family))
 
 
 def main() -> None:

@@ -86,6 +86,7 @@ def judge_kernel(
         if profile is None:
             check_release(target)
         result = LiveResult(kernel, target.kernel_version, target.target_version)
+        memory = target.has_memory
         waiting: _Waiting = []
         started = time.monotonic()
         number = played = 0
@@ -94,7 +95,8 @@ def judge_kernel(
             progress(elapsed)
             if elapsed >= seconds or (max_steps is not None and played >= max_steps):
                 break
-            trace = _played(target, generate(f"{seed}-{number}", family, result.target), result)
+            drawn = generate(f"{seed}-{number}", family, result.target, memory)
+            trace = _played(target, drawn, result)
             number += 1
             if trace.steps:
                 played += len(trace.steps)

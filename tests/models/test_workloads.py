@@ -49,6 +49,7 @@ def test_a_workload_is_decided_by_its_seed_alone() -> None:
     assert generate("1", "plain").steps != generate("2", "plain").steps
 
 
+KNOWN_DEATHS = {Reason.FREED_ENTRY, Reason.RUN_NOT_CONTIGUOUS, Reason.NOT_PERSISTENT_MEMORY}
 AIMED = {story.__name__ for story in STORIES}
 
 
@@ -76,6 +77,18 @@ def test_every_family_makes_runnable_traces(family: str, target: str) -> None:
     assert done > (4 if family in ("sweep", "pauses") else 20)
 
 
+def test_what_is_drawn_for_persistent_memory_is_accepted_there() -> None:
+    """Most traces are of mode `p`, and of those all but the damaged ones have a device."""
+    profile = PROFILES["1.6.0-6.1-amd64"]
+    workloads = [generate(f"memory-{seed}", "plain", memory=True) for seed in range(40)]
+    modes = [workload.table[0] for workload in workloads]
+    assert 20 < modes.count("p") < 40
+    assert {"fua", "nofua"} <= {word for each in workloads for word in each.table.split()}
+    for workload in workloads:
+        player = new_machine(workload, profile)
+        assert perform(player, workload.ops[0], workload.table).errno is None
+
+
 def wraps_soon(found: Superblock) -> bool:
     """After a few commits the count wraps to 0, and every older entry counts as uncommitted.
 
@@ -85,14 +98,15 @@ def wraps_soon(found: Superblock) -> bool:
 
 def assert_known(panic: PanicError) -> None:
     """The ways in which the described system is known to die (see the findings)."""
-    assert panic.reason in (Reason.FREED_ENTRY, Reason.RUN_NOT_CONTIGUOUS)
+    assert panic.reason in KNOWN_DEATHS
 
 
 @settings(max_examples=250)
 @given(st.sampled_from(QUICK), st.integers(0, 10**9), st.sampled_from(sorted(PROFILES)))
 def test_the_invariants_hold_after_every_operation(family: str, seed: int, profile: str) -> None:
     target = PROFILES[profile].version
-    workload = generate(str(seed), family, target)
+    memory = PROFILES[profile].environment.persistent_memory
+    workload = generate(str(seed), family, target, memory)
     player = new_machine(workload, PROFILES[profile])
     for op in workload.ops:
         try:

@@ -11,7 +11,9 @@ from typing import TextIO
 import click
 from click.exceptions import Exit, NoArgsIsHelpError
 
+from writecache_impl.cli.check import check_command
 from writecache_impl.cli.conform import conform
+from writecache_impl.cli.dumping import dump_command, restore_command
 from writecache_impl.cli.exits import (
     FAULTY_INPUT,
     FINE,
@@ -25,8 +27,12 @@ from writecache_impl.cli.findings import findings
 from writecache_impl.cli.fuzz import fuzz
 from writecache_impl.cli.kernel import kernel
 from writecache_impl.cli.prove import prove
+from writecache_impl.cli.telling import explain_command, size_command
 from writecache_impl.cli.vectors import vectors
+from writecache_impl.cli.viewing import repair_command, view_command
+from writecache_impl.cli.writing import undo_command, writeback_command
 from writecache_impl.linux import UNUSABLE, KernelUnavailable, one_line
+from writecache_impl.tools.errors import ToolError
 from writecache_models.vectors import VectorError
 
 
@@ -42,6 +48,19 @@ def writecache() -> None:
 
 for command in (conform, vectors, kernel, explore, fuzz, findings, prove):
     writecache.add_command(command)
+TOOLS = (
+    check_command,
+    dump_command,
+    restore_command,
+    writeback_command,
+    undo_command,
+    view_command,
+    repair_command,
+    size_command,
+    explain_command,
+)
+for tool in TOOLS:
+    writecache.add_command(tool)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -67,8 +86,8 @@ def _run(arguments: list[str]) -> int:
         return _complain(error.format_message(), FAULTY_INPUT, as_it_is=True)
     except click.ClickException as error:
         return _complain(_usage(error), FAULTY_INPUT)
-    except VectorError as error:
-        return _complain(error, FAULTY_INPUT)
+    except (VectorError, ToolError) as error:
+        return _complain(error, getattr(error, "code", FAULTY_INPUT))
     except KernelUnavailable as error:
         return _complain(error, NOT_JUDGED)
     except UNUSABLE as error:

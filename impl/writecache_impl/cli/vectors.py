@@ -128,7 +128,8 @@ def record_command(
     with LinuxTarget(kernel, modules=modules) as target:
         check_release(target)
         version = target.target_version
-        drawn = (generate(f"{seed}-{number}", family, version) for number in range(count))
+        memory = target.has_memory
+        drawn = (generate(f"{seed}-{number}", family, version, memory) for number in range(count))
         wanted = iter(given) if replay else drawn
         recorded, problem = _record(target, wanted, n_wanted)
     if recorded:

@@ -112,6 +112,12 @@ class LinuxTarget:
         self.machine()
         return bool(self._hello["fails"])
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether the cache device is persistent memory."""
+        self.machine()
+        return bool(self._hello["memory"])
+
     def header(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """Return a trace's header with who recorded it filled in."""
         return {

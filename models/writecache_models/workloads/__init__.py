@@ -13,6 +13,7 @@ from writecache_models.images import DAMAGES, Geometry, crafted_cache
 from writecache_models.trace import Trace
 from writecache_models.workloads import aimed, damaged, failing, requests, tables, timers
 from writecache_models.workloads.author import Author
+from writecache_models.workloads.memory import on_either
 
 Story = Callable[[Author], str]
 """Appends a trace's operations and returns its table."""
@@ -47,8 +48,12 @@ def _geometry(random: Random, tiny: bool = False) -> Geometry:
     return Geometry(block_size, cache_sectors, origin_sectors)
 
 
-def generate(seed: str, family: str | None = None, target: str = "1.6.0") -> Trace:
+def generate(
+    seed: str, family: str | None = None, target: str = "1.6.0", memory: bool = False
+) -> Trace:
     """The trace that a seed stands for, its steps without observations.
+
+    With `memory` the cache device is persistent memory, and most traces are of mode `p`.
 
     >>> generate("1").table == generate("1").table
     True
@@ -73,7 +78,7 @@ def generate(seed: str, family: str | None = None, target: str = "1.6.0") -> Tra
     author = Author(random, geometry, has_pause=target != "1.4.0")
     author.image = image
     table = FAMILIES[family][0](author)
-    return Trace(
+    trace = Trace(
         name=f"{family}-{seed}",
         kernel=None,
         target=target,
@@ -84,3 +89,4 @@ def generate(seed: str, family: str | None = None, target: str = "1.6.0") -> Tra
         extra={"family": family, "seed": seed, **author.extra},
         steps=tuple((op, {}) for op in author.ops),
     )
+    return on_either(trace, seed) if memory else trace

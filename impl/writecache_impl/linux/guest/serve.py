@@ -69,6 +69,8 @@ class Guest:
         numbers = {
             use: device_numbers(f"/sys/block/{disk}/dev") for use, disk in config["disks"].items()
         }
+        with open(f"/sys/block/{config['disks']['cache']}/queue/dax") as dax:
+            self.memory = dax.read().strip() == "1"
         origin_dev, cache_dev = ("{}:{}".format(*numbers[use]) for use in ("origin", "cache"))
         if config["scheduler"] is not None:
             set_io_scheduler(config["scheduler"], origin_dev, cache_dev)
@@ -95,6 +97,7 @@ class Guest:
             "target": self.version,
             "delays": self.delays,
             "fails": self.fails,
+            "memory": self.memory,
         }
 
     def play(self, ops: list[list[Any]], lockstep: bool) -> None:

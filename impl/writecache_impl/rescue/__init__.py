@@ -1,0 +1,1 @@
+"""A rescue, shown: a kernel dies over a filesystem on a writecache, and the files come home."""

@@ -1,0 +1,179 @@
+"""Copies good blocks home: sorted by their place on the origin, merged, a batch at a time.
+
+For each batch: its blocks are read, then what is on the origin there; where the two differ the old
+goes into the undo log, which is made durable; only then is the origin written.  Nothing but the
+origin changes here, and blocks that cannot be read or written are named.
+"""
+
+import os
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Final
+
+from writecache_impl.tools.early import EarlyWrites
+from writecache_impl.tools.errors import UnreadableError
+from writecache_impl.tools.image import MEDIUM_ERRORS, Image
+from writecache_impl.tools.numbers import arithmetic
+from writecache_impl.tools.picture import UNREADABLE, Doubtful, Picture, read_block
+from writecache_impl.tools.undo_log import Kind, UndoLog
+from writecache_spec.units import SECTOR_SIZE
+
+BATCH: Final = 1 << 25
+"""Bytes."""
+LONGEST_WRITE: Final = 1 << 22
+"""Bytes that are written, and logged, in one piece."""
+
+
+class Mover:
+    """Copies a picture's good blocks to a device."""
+
+    def __init__(
+        self,
+        picture: Picture,
+        target: Image,
+        log: UndoLog | None = None,
+        progress: Callable[[int], None] = lambda _blocks: None,
+    ) -> None:
+        self.picture, self.target, self.log, self.progress = picture, target, log, progress
+        self.geometry = picture.cache.geometry
+        self.failed: list[Doubtful] = []
+        """Blocks that could not be read from the cache, or written."""
+        self.n_written = self.n_same = 0
+        """Bytes that were written; bytes that were there already."""
+        self._buffer = bytearray(0)
+
+    def move(self) -> None:
+        """Copy all of them, and make them durable."""
+        sectors = self.picture.sectors
+        in_batch = max(BATCH // self.geometry.block_size, 1)
+        self._buffer = bytearray(min(len(sectors), in_batch) * self.geometry.block_size)
+        runs = arithmetic().runs(sectors, self.picture.blocks, self.geometry.block_sectors)
+        with EarlyWrites(self.target.fd) as early:
+            for first in range(0, len(sectors), in_batch):
+                end = min(first + in_batch, len(sectors))
+                if self._read(first, end, runs):
+                    self._write(first, end)
+                else:
+                    self._one_by_one(first, end)
+                early.begin(sectors[first] * SECTOR_SIZE, (sectors[end - 1] + 1) * SECTOR_SIZE)
+                self.progress(end - first)
+        self.target.sync()
+
+    def _read(self, first: int, end: int, runs: "array[int]") -> bool:
+        """Read blocks into the buffer; False where one cannot be read."""
+        size, start, fd = self.geometry.block_size, self.geometry.data_start, self._cache.fd
+        blocks = self.picture.blocks
+        places = runs[bisect_left(runs, first + 1) : bisect_left(runs, end)]
+        with memoryview(self._buffer) as view:
+            for begin, stop in pairwise((first, *places, end)):
+                piece = view[(begin - first) * size : (stop - first) * size]
+                try:
+                    if os.preadv(fd, [piece], start + blocks[begin] * size) == len(piece):
+                        continue
+                    self._cache.read_into(piece, start + blocks[begin] * size)
+                except UnreadableError:
+                    return False
+                except OSError as error:
+                    if error.errno not in MEDIUM_ERRORS:
+                        raise
+                    return False
+        return True
+
+    @property
+    def _cache(self) -> Image:
+        return self.picture.cache.image
+
+    def _pieces(self, first: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Merged writes: place in the buffer, offset on the target, length."""
+        step = self.geometry.block_sectors
+        merged = arithmetic().extents(self.picture.sectors[first:end], step)
+        at = 0
+        for sector, sectors in zip(merged.starts, merged.lengths, strict=True):
+            offset, length = sector * SECTOR_SIZE, sectors * SECTOR_SIZE
+            while length > 0:
+                part = min(length, LONGEST_WRITE)
+                yield at, offset, part
+                at, offset, length = at + part, offset + part, length - part
+
+    def _write(self, first: int, end: int) -> None:
+        pieces = self._changed(first, end) if self.log is not None else self._pieces(first, end)
+        fd = self.target.fd
+        with memoryview(self._buffer) as view:
+            for at, offset, length in pieces:
+                piece = view[at : at + length]
+                try:
+                    if os.pwrite(fd, piece, offset) != length:
+                        self.target.write(offset, piece)
+                    self.n_written += length
+                except OSError as error:
+                    self._write_failed(error, first, at, length)
+
+    def _changed(self, first: int, end: int) -> list[tuple[int, int, int]]:
+        """The pieces that are not on the target yet; their old content is in the log, durably."""
+        assert self.log is not None
+        changed = []
+        view = memoryview(self._buffer)
+        for at, offset, length in self._pieces(first, end):
+            new = bytes(view[at : at + length])
+            old = self._old(offset, length)
+            if old == new:
+                self.n_same += length
+                continue
+            if old is not None:
+                self.log.keep(Kind.ORIGIN, offset, old, new)
+            changed.append((at, offset, length))
+        self.log.sync()
+        return changed
+
+    def _old(self, offset: int, length: int) -> bytes | None:
+        """What the target holds; None where it cannot be read: then it cannot be taken back."""
+        try:
+            found = os.pread(self.target.fd, length, offset)
+            return found if len(found) == length else self.target.read(offset, length)
+        except OSError as error:
+            if error.errno not in MEDIUM_ERRORS:
+                raise
+            return None
+        except UnreadableError:
+            return None
+
+    def _write_failed(self, error: OSError, first: int, at: int, length: int) -> None:
+        """Try the blocks of a piece one by one."""
+        if error.errno not in MEDIUM_ERRORS:
+            raise error
+        size = self.geometry.block_size
+        for number in range(at // size, (at + length) // size):
+            data = self._buffer[number * size : (number + 1) * size]
+            self._write_block(first + number, bytes(data))
+
+    def _write_block(self, place: int, data: bytes) -> None:
+        sector = self.picture.sectors[place]
+        try:
+            self.target.write(sector * SECTOR_SIZE, data)
+            self.n_written += len(data)
+        except OSError as error:
+            if error.errno not in MEDIUM_ERRORS:
+                raise
+            reason = f"it cannot be written: {error.strerror}"
+            self.failed.append(Doubtful(sector, self.picture.blocks[place], reason))
+
+    def _one_by_one(self, first: int, end: int) -> None:
+        """A batch of which something cannot be read."""
+        size = self.geometry.block_size
+        for place in range(first, end):
+            block, sector = self.picture.blocks[place], self.picture.sectors[place]
+            try:
+                data = read_block(self.picture.cache, block)
+            except UnreadableError:
+                self.failed.append(Doubtful(sector, block, UNREADABLE))
+                continue
+            old = self._old(sector * SECTOR_SIZE, size)
+            if old == data:
+                self.n_same += size
+                continue
+            if self.log is not None and old is not None:
+                self.log.keep(Kind.ORIGIN, sector * SECTOR_SIZE, old, data)
+                self.log.sync()
+            self._write_block(place, data)

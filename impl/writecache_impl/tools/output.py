@@ -1,0 +1,96 @@
+"""Files that a tool makes: under another name first, durable, then renamed.
+
+Nothing is there under the name that was asked for before all of it is there.  A file that has
+something in it is not replaced unless that is asked for.
+"""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from writecache_impl.tools.errors import ToolError
+from writecache_impl.tools.image import CHUNK, Image
+
+
+def check_output(path: Path, force: bool = False) -> None:
+    """Raise ToolError for a place where no new file can be put."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise ToolError(f"{path}: no such directory") from None
+        return
+    if stat.S_ISBLK(found.st_mode):
+        raise ToolError(f"{path}: a device: write to a file, look at it, then copy it there")
+    if not stat.S_ISREG(found.st_mode):
+        raise ToolError(f"{path}: not a file that could be replaced")
+    if found.st_size and not force:
+        raise ToolError(f"{path}: there is something in it; --force replaces it")
+
+
+@contextmanager
+def new_file(path: Path, force: bool = False) -> Iterator[Image]:
+    """A new file, under its name only when the block has ended without an exception."""
+    check_output(path, force)
+    path = Path(os.path.realpath(path))
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        mask = os.umask(0)
+        os.umask(mask)
+        os.fchmod(fd, 0o666 & ~mask)
+        with Image(Path(name), writable=True) as image:
+            yield image
+            image.sync()
+            os.rename(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+    finally:
+        os.close(fd)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a name durable."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some filesystems cannot
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def copy_sparse(
+    source: Image, target: Image, start: int = 0, end: int | None = None, holes: bool = False
+) -> None:
+    """Copy [start, end) of an image into a new file, leaving holes where there are zeros.
+
+    `holes`: with what the image has where nobody could read.
+    """
+    for begin, stop in source.data_ranges(start, end):
+        for at in range(begin, stop, CHUNK):
+            length = min(CHUNK, stop - at)
+            if holes:
+                buffer = bytearray(length)
+                source.read_into(memoryview(buffer), at)
+                data = bytes(buffer)
+            else:
+                data = source.read(at, length)
+            write_sparse(target, at, data)
+
+
+def write_sparse(target: Image, at: int, data: bytes) -> None:
+    """Write what is not zero into a file that reads as zeros so far."""
+    kept = data.lstrip(b"\0")
+    at += len(data) - len(kept)
+    target.write(at, kept.rstrip(b"\0"))
+
+
+def grow(target: Image, size: int) -> None:
+    """Give a new file its size."""
+    os.ftruncate(target.fd, size)
+    target.size = size

@@ -1,0 +1,291 @@
+"""The undo log: what was there before a change, durable before the change begins.
+
+A line that says what it is, a line of JSON about the devices, then records: a header, and the bytes
+that were there unless they were zeros.  Records are taken back from the last to the first, so that
+of two about one place the older counts: a change that goes on after an interruption appends.
+
+Records are made durable a batch at a time, and what a batch is about is written only then.  So the
+last batch may be torn, and its change never began; anything else that is not whole is damage, and
+a damaged log is not used.
+"""
+
+import json
+import os
+import struct
+import zlib
+from array import array
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from writecache_impl.tools.errors import ToolError
+from writecache_impl.tools.image import Image
+from writecache_impl.tools.output import new_file
+
+FIRST_LINE: Final = b"writecache-undo 1\n"
+_HEADER: Final = struct.Struct("<4sBBxxIIQQI")
+"""Mark, kind, flags, batch, checksum of what was written over it, offset, length, checksum."""
+_MARK: Final = b"WCUR"
+_LONGEST: Final = 1 << 26
+_LONGEST_TAIL: Final = 1 << 28
+"""Bytes that one sync makes durable, at most: more than these cannot be torn."""
+_TOGETHER: Final = 1000
+"""Pieces that are written by one call: the kernel takes 1024."""
+_ZEROS: Final = 1
+"""Flag: the old bytes were zeros, and are left out."""
+_LAST_WRITE: Final = 2
+"""Flag: nothing is written over it later."""
+_FIRST: Final = 4
+"""Flag: begins a batch."""
+
+
+class Kind(IntEnum):
+    """What a record is about."""
+
+    CACHE = 0
+    ORIGIN = 1
+    BARRIER = 2
+    """Everything before it was durable before anything behind it was begun."""
+    DONE = 3
+    """The change is complete."""
+    UNDOING = 4
+    """It is being taken back."""
+    UNDONE = 5
+    """It has been."""
+
+
+class Place(NamedTuple):
+    """Where a record lies in the log, and what it is about."""
+
+    kind: Kind
+    offset: int
+    length: int
+    data_at: int
+    """Of the old bytes in the log; 0 where they were zeros."""
+    new_checksum: int | None
+    """Of what was written; None where something was written over it later."""
+
+
+class _Found(NamedTuple):
+    """A record that is whole."""
+
+    place: Place
+    batch: int
+    flags: int
+    end: int
+
+
+class Places:
+    """Places by the million."""
+
+    def __init__(self) -> None:
+        self._kinds = array("B")
+        self._columns = [array("Q") for _ in range(3)]
+        self._checksums = array("q")
+
+    def append(self, place: Place) -> None:
+        """One more."""
+        self._kinds.append(place.kind)
+        for column, value in zip(self._columns, place[1:4], strict=True):
+            column.append(value)
+        self._checksums.append(-1 if place.new_checksum is None else place.new_checksum)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def __getitem__(self, number: int) -> Place:
+        offset, length, data_at = (column[number] for column in self._columns)
+        checksum = self._checksums[number]
+        new = None if checksum < 0 else checksum
+        return Place(Kind(self._kinds[number]), offset, length, data_at, new)
+
+    def __iter__(self) -> Iterator[Place]:
+        return (self[number] for number in range(len(self)))
+
+    def __reversed__(self) -> Iterator[Place]:
+        return (self[number] for number in reversed(range(len(self))))
+
+
+class Described(NamedTuple):
+    """What a log says of itself."""
+
+    command: str
+    cache: str
+    origin: str
+    offset: int
+    superblock: str
+    """The cache's, in hexadecimal: it does not change."""
+    cache_size: int
+    origin_size: int
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        """Read the line.  Raises ValueError."""
+        value = json.loads(line)
+        if not isinstance(value, dict) or set(value) != set(cls._fields):
+            raise ValueError("other keys")
+        for name, kind in cls.__annotations__.items():
+            if not isinstance(value[name], kind):
+                raise ValueError(name)
+        return cls(**value)
+
+    def is_same(self, other: "Described") -> bool:
+        """Whether two are about the same change, by whatever path the devices were named."""
+        return self._replace(cache="", origin="") == other._replace(cache="", origin="")
+
+
+class UndoLog:
+    """A log, read to its end, and to be appended to."""
+
+    def __init__(
+        self, image: Image, described: Described, places: Places, end: int, batch: int
+    ) -> None:
+        self.image, self.described, self.places, self.end = image, described, places, end
+        self._batch = batch
+        self.torn = image.size - end
+        """Bytes at the end that are no record."""
+        self._waiting: list[bytes] = []
+
+    @property
+    def state(self) -> Kind | None:
+        """Whether it is DONE, UNDOING or UNDONE; None: the change is under way."""
+        last = self.places[len(self.places) - 1].kind if len(self.places) else Kind.BARRIER
+        return last if last >= Kind.DONE else None
+
+    def close(self) -> None:
+        """Close the file."""
+        self.image.close()
+
+    def keep(
+        self, kind: Kind, offset: int, old: bytes, new: bytes | memoryview, last: bool = True
+    ) -> None:
+        """Take down what is about to be written over; `sync` makes it durable."""
+        flags = _LAST_WRITE * last
+        if not any(old[:64]) and not any(old):
+            self._append(kind, flags | _ZEROS, offset, len(old), b"", zlib.crc32(new))
+        else:
+            self._append(kind, flags, offset, len(old), old, zlib.crc32(new))
+
+    def mark(self, kind: Kind) -> None:
+        """Append a record without data, and make it durable."""
+        self._append(kind, 0, 0, 0, b"", 0)
+        self.places.append(Place(kind, 0, 0, 0, None))
+        self.sync()
+
+    def _append(
+        self, kind: Kind, flags: int, offset: int, length: int, data: bytes, new_checksum: int
+    ) -> None:
+        flags |= _FIRST * (not self._waiting)
+        fields = _MARK, kind, flags, self._batch, new_checksum, offset, length, 0
+        head = _HEADER.pack(*fields)[:-4]
+        checksum = zlib.crc32(data, zlib.crc32(head))
+        self._waiting += (head + checksum.to_bytes(4, "little"), data)
+
+    def sync(self) -> None:
+        """Write what waits, and make it durable."""
+        if not self._waiting:
+            return
+        for first in range(0, len(self._waiting), _TOGETHER):
+            some = self._waiting[first : first + _TOGETHER]
+            size = sum(map(len, some))
+            done = os.pwritev(self.image.fd, some, self.end)
+            if done < size:
+                self.image.write(self.end + done, b"".join(some)[done:])
+            self.end += size
+        self._waiting.clear()
+        self.image.sync()
+        self._batch += 1
+
+    def old(self, place: Place) -> bytes:
+        """The bytes that were there."""
+        if not place.data_at:
+            return bytes(place.length)
+        return self.image.read(place.data_at, place.length)
+
+
+def open_log(path: Path) -> UndoLog:
+    """Read a log.  Raises ToolError for what is none."""
+    image = Image(path, writable=True)
+    try:
+        begin = image.read(0, min(image.size, 1 << 16))
+        first, _, rest = begin.partition(b"\n")
+        line, newline, _ = rest.partition(b"\n")
+        if first + b"\n" != FIRST_LINE or not newline:
+            raise ToolError(f"{path}: no undo log")
+        try:
+            described = Described.parse(line)
+        except ValueError:
+            raise ToolError(f"{path}: an undo log with a damaged beginning") from None
+        at, batch = len(FIRST_LINE) + len(line) + 1, 0
+        places = Places()
+        while found := _record_at(image, at):
+            places.append(found.place)
+            at, batch = found.end, found.batch
+        if at < image.size and _is_damaged(image, at, batch):
+            raise ToolError(f"{path}: damaged at byte {at}: it cannot be trusted")
+    except BaseException:
+        image.close()
+        raise
+    return UndoLog(image, described, places, at, batch + 1)
+
+
+def _record_at(image: Image, at: int) -> _Found | None:
+    """The record that begins there; None where none does, or not a whole one."""
+    if at + _HEADER.size > image.size:
+        return None
+    head = image.read(at, _HEADER.size)
+    mark, kind, flags, batch, new_checksum, offset, length, checksum = _HEADER.unpack(head)
+    at += _HEADER.size
+    stored = 0 if flags & _ZEROS else length
+    if mark != _MARK or kind > Kind.UNDONE or length > _LONGEST or at + stored > image.size:
+        return None
+    data = image.read(at, stored)
+    if zlib.crc32(data, zlib.crc32(head[:-4])) != checksum:
+        return None
+    final = new_checksum if flags & _LAST_WRITE else None
+    place = Place(Kind(kind), offset, length, at if stored else 0, final)
+    return _Found(place, batch, flags, at + stored)
+
+
+def _is_damaged(image: Image, at: int, batch: int) -> bool:
+    """Whether what is no record at `at` was one, made durable: a later batch is there."""
+    if image.size - at > _LONGEST_TAIL:
+        return True
+    rest = image.read(at, image.size - at)
+    place = rest.find(_MARK)
+    while place >= 0:
+        found = _record_at(image, at + place)
+        if found and (found.batch > batch + 1 or (found.batch > batch and found.flags & _FIRST)):
+            return True
+        place = rest.find(_MARK, place + 1)
+    return False
+
+
+def start_log(path: Path, described: Described) -> UndoLog:
+    """Begin a log, or go on with one of the same change.
+
+    Raises ToolError where the file is something else.
+    """
+    if path.exists() and path.stat().st_size:
+        log = open_log(path)
+        if log.state in (None, Kind.DONE) and log.described.is_same(described):
+            os.ftruncate(log.image.fd, log.end)
+            return log
+        log.close()
+        if log.state is not Kind.UNDONE:
+            raise ToolError(f"{path}: {_why_not(log, described)}")
+    return new_log(path, described)
+
+
+def new_log(path: Path, described: Described) -> UndoLog:
+    """Begin a log, whatever is there under its name."""
+    with new_file(path, force=True) as image:
+        image.write(0, FIRST_LINE + json.dumps(described._asdict()).encode() + b"\n")
+    return open_log(path)
+
+
+def _why_not(log: UndoLog, described: Described) -> str:
+    if not log.described.is_same(described):
+        return "the undo log of another change; name another file with --undo-log"
+    return "this change is being taken back: let `writecache undo` come to its end"
