@@ -49,14 +49,14 @@ class Clients:
                     except OSError as error:
                         raise failed("read") from error
             self._check(offset, size, errno.EINVAL)
-        found = bytearray()
+        found: list[bytes] = []
         is_bad = False
         for begin in range(offset, offset + size, BIO_SIZE):
             length = min(BIO_SIZE, offset + size - begin)
             is_bad |= not self._guarded(self._read, begin, length, found)
         if is_bad:
             raise failed("read")
-        return bytes(found)
+        return b"".join(found)
 
     def write(
         self,
@@ -103,7 +103,7 @@ class Clients:
 
     # Pieces
 
-    def _read(self, offset: int, size: int, found: bytearray) -> bool:
+    def _read(self, offset: int, size: int, found: list[bytes]) -> bool:
         """Append what is read; False where a piece of it has failed."""
         sector, end = offset >> 9, (offset + size) >> 9
         is_good = True
@@ -112,7 +112,7 @@ class Clients:
                 wc = self._live()
                 if (sector | end) & (wc.config.block_sectors - 1):
                     # Cut off by an entry at no multiple of a block.
-                    found += bytes(512 * (end - sector))
+                    found.append(bytes(512 * (end - sector)))
                     return False
                 piece = map_read(wc, sector, end - sector)
                 if piece.around:
@@ -126,7 +126,7 @@ class Clients:
                 finally:
                     self._end_around(wc)
             is_good &= data is not None
-            found += bytes(piece.n_sectors << 9) if data is None else data
+            found.append(bytes(piece.n_sectors << 9) if data is None else data)
             sector += piece.n_sectors
         return is_good
 

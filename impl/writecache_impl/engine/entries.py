@@ -176,6 +176,11 @@ class Entries(Index):
             n_blocks += 1
         return n_blocks
 
+    def any_below(self, seq_count: int, first: int, n_blocks: int) -> bool:
+        """Whether a block of a run has a lower sequence count: it is committed."""
+        counts = self.seq_counts
+        return any(counts[index] < seq_count for index in range(first, first + n_blocks))
+
     # Recovery
 
     def scan(self, seq_count: int) -> Found:

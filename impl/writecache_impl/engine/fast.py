@@ -113,6 +113,12 @@ class FastEntries(Entries):
         fine[0] = True
         return end - first if fine.all() else int(np.argmin(fine))
 
+    def any_below(self, seq_count: int, first: int, n_blocks: int) -> bool:
+        """Whether a block of a run has a lower sequence count: it is committed."""
+        if n_blocks < _WORTHWHILE:
+            return super().any_below(seq_count, first, n_blocks)
+        return bool((self._seq_counts[first : first + n_blocks] < np.uint64(seq_count)).any())
+
     def adopt(self, cached: Sequence[int], free: Sequence[int], now: int) -> None:
         """Make lists of what recovery found."""
         if len(cached) < _WORTHWHILE:

@@ -131,9 +131,7 @@ def map_write(wc: Cache, sector: int, data: memoryview) -> Piece:
             n_blocks = entries.cached_run(first, n_blocks)
         if not wc.overwrote_committed:
             # In place: what a crash leaves of it is flushed with the next commit.
-            counts = entries.seq_counts
-            end = first + n_blocks
-            wc.overwrote_committed = any(counts[i] < wc.seq_count for i in range(first, end))
+            wc.overwrote_committed = entries.any_below(wc.seq_count, first, n_blocks)
         stats[WRITES_ALLOCATE] += n_blocks - 1
     stats[WRITES] += n_blocks
     return _store_run(wc, first, n_blocks, data, fresh)

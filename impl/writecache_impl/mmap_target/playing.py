@@ -19,10 +19,10 @@ from writecache_models.observations import new_machine, observe, perform, profil
 from writecache_models.shrink import shrink
 from writecache_models.trace import BEGIN, Observation, Op, Trace
 from writecache_models.workloads import generate
+from writecache_models.workloads.memory import in_memory
 from writecache_spec.profile import PROFILES, Profile
 
 _PMEM: Final = PROFILES["1.6.0-6.1-amd64"]
-_SSD_OPTIONS: Final = ("pause_writeback",)
 _FLAVOURS: Final = ("plain", "plain", "plain", "failing", "pmem")
 """Of traces: every third family alike, with disks that fail, in persistent-memory mode."""
 
@@ -90,39 +90,14 @@ def draw(seed: str, number: int, family: str | None = None) -> Trace:
     if family is None and flavour == "failing":
         family = flavour
     trace = generate(f"{seed}-{number}", family)
-    return _of_memory(trace) if flavour == "pmem" and family is None else trace
+    if flavour != "pmem" or family is not None:
+        return trace
+    return in_memory(trace, ("", "fua", "nofua")[number % 3])
 
 
 def kind_for(number: int) -> type[Entries]:
     """With numpy and without, in turn."""
     return FASTEST if number % 2 else Entries
-
-
-def _of_memory(trace: Trace) -> Trace:
-    """The same in persistent-memory mode, without the options that this has not."""
-    ops = [["open", _table_of_memory(op[1])] if op[0] == "open" and op[1:] else op
-           for op in trace.ops]  # fmt: skip
-    return replace(
-        trace,
-        name=f"pmem-{trace.name}",
-        table=_table_of_memory(trace.table),
-        steps=tuple((op, {}) for op in ops),
-        cache_sectors=-(-trace.cache_sectors // 8) * 8,
-    )
-
-
-def _table_of_memory(table: str) -> str:
-    words = table.split()
-    if not words or words[0].lower() != "s":
-        return table
-    words[0] = "p"
-    for option in _SSD_OPTIONS:
-        if option in words:
-            place = words.index(option)
-            del words[place : place + 2]
-            if len(words) > 4 and words[4].isdigit():
-                words[4] = str(max(0, int(words[4]) - 2))
-    return " ".join(words)
 
 
 def judge_engine(
