@@ -172,14 +172,18 @@ class Kernel(Core):
 
         A choice: woken before anything is freed it may look, and go to sleep again.
         """
+        if not self._live().endio_taken:
+            self._take_endio()
+        while self._live().endio_taken:
+            self._step(EndioThread())
+
+    def _take_endio(self) -> None:
         asleep = Waiter.WRITEBACK in self._live().sleeping
         self._step(EndioTake())
         if asleep and Waiter.WRITEBACK not in self._live().sleeping:
             chosen = self.choose([Action(Kind.ENDIO), Action(Kind.WORK)])
             if chosen.kind is Kind.WORK:
                 self._run_work()
-        while self._live().endio_taken:
-            self._step(EndioThread())
 
     def _end_copy(self, which: int) -> None:
         copy = self._copies.end(which)

@@ -8,7 +8,7 @@ from writecache_models.devices import Devices
 from writecache_models.digests import content_digest
 from writecache_models.faults import fault_of
 from writecache_models.machine import Machine
-from writecache_models.trace import BEGIN, Observation, Op, Trace
+from writecache_models.trace import BEGIN, TOGETHER, Observation, Op, Trace
 from writecache_spec.events import Device
 from writecache_spec.numbers import split_words
 from writecache_spec.profile import Profile, profile_for_kernel
@@ -70,17 +70,28 @@ def _perform(machine: Machine, op: Op, table: str) -> Outcome:
         return machine.sleep(*arguments)
     if machine.wc.suspended:
         raise UnusableStepError(f"{name}: the device is suspended, the request would wait")
+    requests = arguments if name == TOGETHER else [op]
+    for request in requests:
+        _require_inside(machine, *request)
+    if name == TOGETHER:
+        return Outcome(parts=machine.together([(each[0], each[1:]) for each in requests]))
     return _request(machine, name, arguments)
+
+
+def _require_inside(machine: Machine, name: str, *arguments: int) -> None:
+    if name == "flush":
+        return
+    sector, n_sectors = arguments[:2]
+    end = len(machine.devices.origin) // SECTOR_SIZE
+    writes_at_end = name != "read" and sector >= end
+    if name != "discard" and sector + n_sectors > end and not writes_at_end:
+        raise UnusableStepError(f"{name}: the request crosses the end of the device")
 
 
 def _request(machine: Machine, name: str, arguments: list[Any]) -> Outcome:
     if name == "flush":
         return machine.flush()
     sector, n_sectors = arguments[:2]
-    end = len(machine.devices.origin) // SECTOR_SIZE
-    writes_at_end = name != "read" and sector >= end
-    if name != "discard" and sector + n_sectors > end and not writes_at_end:
-        raise UnusableStepError(f"{name}: the request crosses the end of the device")
     match name:
         case "read":
             return machine.read(sector, n_sectors)
@@ -97,16 +108,25 @@ def observe(machine: Machine, op: Op, outcome: Outcome, digests: bool = True) ->
     if begun:
         op = op[1:]
     seen: Observation = {} if begun else {"status": machine.status()}
-    if outcome.errno:
-        seen["errno"] = outcome.errno
     if outcome.message:
         seen["error"] = outcome.message
     if op[0] == "open" and not outcome.errno:
         seen["table"] = machine.table()
-    if op[0] == "read" and outcome.data is not None:
-        seen["read"] = content_digest(outcome.data)
+    seen |= _returned(outcome)
+    if outcome.parts:
+        seen[TOGETHER] = [_returned(part) for part in outcome.parts]
     if digests and not begun:
         seen["cache"], seen["origin"] = machine.digests()
+    return seen
+
+
+def _returned(outcome: Outcome) -> Observation:
+    """What one request returned."""
+    seen = {}
+    if outcome.errno:
+        seen["errno"] = outcome.errno
+    if outcome.data is not None:
+        seen["read"] = content_digest(outcome.data)
     return seen
 
 
@@ -118,7 +138,7 @@ def still_possible(machine: Machine, seen: Observation) -> bool:
     return all(a <= b for a, b in zip(counters, expected, strict=False))
 
 
-_COMPARED: Final = ("panic", "hang", "status", "table", "errno", "error", "read")
+_COMPARED: Final = ("panic", "hang", "status", "table", "errno", "error", "read", TOGETHER)
 
 
 def agrees(expected: Observation, seen: Observation) -> bool:

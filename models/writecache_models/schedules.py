@@ -15,6 +15,7 @@ from writecache_models.habits import HABITS, habits_after, habitual
 from writecache_models.machine import Machine
 from writecache_models.observations import observe, perform, still_possible
 from writecache_models.requests import GOES_ON
+from writecache_models.trace import TOGETHER
 from writecache_models.vectors import Observation, Op
 
 Played = tuple[tuple[int, ...], Machine, Observation]
@@ -106,8 +107,24 @@ class Recorded(NamedTuple):
                     if way.kind is Kind.SWEEP and way.n_blocks != wanted:
                         continue
                     made += 1
-                    dearer = cost + _price_of_settling(way, bool(self.seen.get("hang")))
+                    dearer = cost + self._price_of_settling(way)
                     heappush(agenda, (dearer, made, (*choices, *canonical, choice)))
+
+    def _price_of_settling(self, way: Action) -> int:
+        """What it costs to settle otherwise.
+
+        Before a copy that fails any others may have ended; else the order in which copies end that
+        write one place matters most.  Who waits for ever went to sleep after the error that would
+        have woken it: copies had ended before the work queue went on.  Several clients may come
+        in any order.
+        """
+        if self.op[0] == TOGETHER:
+            return 1
+        if way.kind is Kind.SWEEP:
+            return 0
+        if self.seen.get("hang"):
+            return 1 if way in (Action(Kind.COPY), Action(Kind.ENDIO)) else 3
+        return 1 if way.kind is Kind.COPY and way.which else 3
 
     def _write_schedules(self, machine: Machine, effort: int) -> Iterator[Played]:
         """Walk through what may happen between the pieces of a write, and after it."""
@@ -179,20 +196,6 @@ def _free_blocks(seen: Observation) -> int | None:
     """How many blocks a status line says are free."""
     words = (seen.get("status") or "").split()
     return int(words[2]) if len(words) > 2 else None
-
-
-def _price_of_settling(way: Action, hangs: bool) -> int:
-    """What it costs to settle otherwise.
-
-    Before a copy that fails any others may have ended; else the order matters most in which copies
-    end that write one place.  Who waits for ever has gone to sleep after the error that would have
-    woken it: then copies have ended before the work queue went on.
-    """
-    if way.kind is Kind.SWEEP:
-        return 0
-    if hangs:
-        return 1 if way in (Action(Kind.COPY), Action(Kind.ENDIO)) else 3
-    return 1 if way.kind is Kind.COPY and way.which else 3
 
 
 def _more_free(expected: Observation, seen: Observation) -> int | None:

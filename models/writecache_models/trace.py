@@ -32,6 +32,7 @@ OPERATIONS: Final[Mapping[str, tuple[type, ...]]] = {
     "sleep": (int,),
     "fail": (str, str, int, int),
     "heal": (str,),
+    "together": (),
 }
 """Operations by name, with the types of their arguments.
 
@@ -40,6 +41,13 @@ fail as the device-mapper target KIND makes them (`faults`); the device is `cach
 """
 FAULT_WORDS: Final = tuple([one.value for one in kinds] for kinds in (Device, FaultKind))
 """Devices that can fail, and how."""
+TOGETHER: Final = "together"
+"""Before several requests that begin at once: `["together", ["write", 0, 8, 1], ["flush"]]`.
+
+The step's key of this name lists what each returned, `errno` and `read`, in their order."""
+AT_ONCE: Final = ("write", "write_fua", "write_dsync", "read", "flush", "discard")
+"""Requests that may be done together."""
+MOST_AT_ONCE: Final = 8
 BEGIN: Final = "begin"
 """Before an operation: what it sets in motion is not waited for.
 
@@ -167,6 +175,8 @@ def op_problem(op: object) -> str | None:
     if name == "message":
         fine = bool(arguments) and all(isinstance(word, str) for word in arguments)
         return None if fine else "message takes words"
+    if name == TOGETHER:
+        return _together_problem(arguments)
     types = OPERATIONS[name]
     if name in ("fail", "heal"):
         words, arguments = arguments[:2], arguments[2:]
@@ -181,3 +191,14 @@ def op_problem(op: object) -> str | None:
     if name == "sleep" and arguments[0] > LONGEST_SLEEP:
         return f"sleep: at most {LONGEST_SLEEP} ms"
     return f"{name}: a number is too large" if max(arguments, default=0) >= _TAG_LIMIT else None
+
+
+def _together_problem(requests: list[object]) -> str | None:
+    if not 2 <= len(requests) <= MOST_AT_ONCE:
+        return f"together takes 2 to {MOST_AT_ONCE} requests"
+    for request in requests:
+        if isinstance(request, list) and request[:1] and request[0] not in AT_ONCE:
+            return f"together: {shown(request)} is no request"
+        if problem := op_problem(request):
+            return f"together: {problem}"
+    return None

@@ -8,6 +8,7 @@ from writecache_models.trace import (
     FORMAT,
     LARGEST_DEVICE,
     LONGEST_DELAY,
+    TOGETHER,
     Observation,
     Op,
     Trace,
@@ -138,6 +139,9 @@ def parse_step(record: dict[str, Any], where: str) -> tuple[Op, Observation]:
         value = record.get(key)
         if value is not None and not isinstance(value, str):
             raise VectorError(f"{where}: {key} is not a string")
+    parts = record.get(TOGETHER, [])
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise VectorError(f"{where}: {TOGETHER} is not a list of objects")
     counters = (record.get("status") or "").split()[4:]
     if not all(map(_COUNTER.fullmatch, counters)):
         raise VectorError(f"{where}: status {shown(record['status'])} holds no counters")

@@ -11,6 +11,7 @@ from writecache_impl.cli.common import MODULES, Seconds, check_modules, seed_opt
 from writecache_impl.cli.job import Job, Settings, check_output
 from writecache_impl.live import FAILING
 from writecache_models.judge import profile_named
+from writecache_models.workloads import FAMILIES
 from writecache_spec.profile import PROFILES
 
 LIVE_SUITES = ("bookworm", "trixie", "sid")
@@ -53,9 +54,14 @@ def _known(
 @click.option("--steps", type=click.IntRange(1), help="Stop at so many steps, before the time.")
 @seed_option("Decides the traces; by default a new one, which is printed.", None)
 @click.option(
+    "--family",
+    type=click.Choice(sorted(FAMILIES)),
+    help="Only random traces of this kind; no shipped vectors.",
+)
+@click.option(
     "--errors",
     is_flag=True,
-    help="Only traces on devices of which sectors fail; no shipped vectors.",
+    help="The same as --family failing: traces on devices of which sectors fail.",
 )
 @click.option(
     "--crash",
@@ -86,6 +92,7 @@ def conform(
     seconds: float,
     steps: int | None,
     seed: str | None,
+    family: str | None,
     errors: bool,
     crash: bool,
     profile: str | None,
@@ -112,8 +119,10 @@ def conform(
     Examples: writecache conform --target kernel:sid --seed 1234 --seconds 60, or
     writecache conform --errors --target kernel:sid --seconds 60
     """
+    if errors and family not in (None, FAILING):
+        raise click.UsageError(f"--errors and --family {family} are two kinds of traces")
     seed = seed or str(random.SystemRandom().randrange(10**9))
-    family = FAILING if errors else None
+    family = FAILING if errors else family
     if MMAP in targets or crash:
         _check_engine_options(targets, {"--profile": profile, "--modules": modules})
         if crash:
@@ -124,7 +133,7 @@ def conform(
             seconds=seconds,
             max_steps=steps,
             family=family,
-            vectors=not (errors or bisect),
+            vectors=not (family or bisect),
             output=output,
             as_json=as_json,
         )
@@ -141,7 +150,7 @@ def conform(
         family=family,
         output=output,
     )
-    with_vectors = not (bisect or errors) or REFERENCE in targets
+    with_vectors = not (bisect or settings.family) or REFERENCE in targets
     return _judge(Job(settings), kernels, as_json, with_vectors)
 
 

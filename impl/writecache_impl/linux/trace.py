@@ -24,6 +24,8 @@ NUMBERS = {
     "resume": 0,
     "sleep": 1,
 }
+REQUESTS = ("write", "write_dsync", "read", "flush", "discard")
+MOST_AT_ONCE = 8
 DISKS = ("cache", "origin")
 FAULTS = ("error", "flakey")
 LONGEST_DELAY = 10_000
@@ -93,7 +95,12 @@ def check_op(op: Op) -> None:
         raise ValueError(f"not an operation: {op!r}")
     if kind == "write_fua":
         raise ValueError("Linux cannot be asked for write_fua from user space")
-    if kind in ("open", "message"):
+    if kind == "together":
+        for request in arguments:
+            check_op(request)
+        good = 1 < len(arguments) <= MOST_AT_ONCE
+        good = good and all(request[0] in REQUESTS for request in arguments)
+    elif kind in ("open", "message"):
         good = all(isinstance(word, str) and "\0" not in word for word in arguments)
         good = good and (len(arguments) < 2 if kind == "open" else len(arguments) > 0)
     elif kind == "heal":

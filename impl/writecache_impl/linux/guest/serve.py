@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from .clients import Step
 from .devicemapper import DeviceMapper
 from .disks import Disk
 from .kernel import (
@@ -27,7 +28,7 @@ from .kernel import (
     power_off,
     set_io_scheduler,
 )
-from .player import NAME, Player, Step
+from .player import NAME, Player
 
 
 class Line:
