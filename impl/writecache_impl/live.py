@@ -1,7 +1,7 @@
 """A live kernel beside the reference: random traces, judged while the next are being played."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,6 +12,7 @@ from writecache_impl.linux import UNUSABLE, KernelUnavailable, LinuxTarget, one_
 from writecache_impl.recording import HungError, record
 from writecache_models.judge import Report, judge
 from writecache_models.shrink import shrink
+from writecache_models.trace import NO_LOGS
 from writecache_models.vectors import Op, Trace
 from writecache_models.workloads import generate
 from writecache_spec.profile import Profile, profile_for_kernel
@@ -38,6 +39,8 @@ class LiveResult:
     reports: list[Report] = field(default_factory=list)
     diverged: list[Trace] = field(default_factory=list)
     """As they were recorded."""
+    log_entries: int = 0
+    """Of logs of what was written, in all traces."""
     hangs: int = 0
     """Traces that ended because the kernel did not come back from an operation."""
     problem: str | None = None
@@ -58,6 +61,7 @@ class LiveResult:
             "traces": len(self.reports),
             "steps": self.steps,
             "non_canonical": sum(len(report.deviations) for report in self.reports),
+            "log_entries": self.log_entries,
             "panics": sum(report.panics for report in self.reports),
             "hangs": self.hangs,
             "divergences": len(self.diverged),
@@ -74,10 +78,13 @@ def judge_kernel(
     max_steps: int | None,
     seed: str,
     family: str | None,
+    logs: Sequence[str] = (NO_LOGS,),
     profile: Profile | None,
     progress: Callable[[float], None],
 ) -> LiveResult:
     """Play random traces for a time, of one family or all, and judge them; a divergence ends it.
+
+    `logs` says which logs of what is written are kept and judged, of one trace after the other.
 
     Raises one of `linux.UNUSABLE` where there is no kernel to be judged.
     """
@@ -96,8 +103,9 @@ def judge_kernel(
             if elapsed >= seconds or (max_steps is not None and played >= max_steps):
                 break
             drawn = generate(f"{seed}-{number}", family, result.target, memory)
-            trace = _played(target, drawn, result)
+            trace = _played(target, drawn.with_logs(logs[number % len(logs)]), result)
             number += 1
+            result.log_entries += n_logged(trace)
             if trace.steps:
                 played += len(trace.steps)
                 waiting.append((trace, judges.submit(trace, profile)))
@@ -105,6 +113,12 @@ def judge_kernel(
         _collect(waiting, result, 0)
         result.seconds = time.monotonic() - started
     return result
+
+
+def n_logged(trace: Trace) -> int:
+    """How many entries of logs were seen in a trace."""
+    logs = (seen.get("log", {}) for _, seen in trace.steps)
+    return sum(len(entries) for log in logs for entries in log.values())
 
 
 def check_release(target: LinuxTarget) -> None:

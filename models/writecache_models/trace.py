@@ -6,7 +6,7 @@ import json
 import reprlib
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from writecache_models.faults import FaultKind
@@ -56,6 +56,14 @@ the origin under way for that long.  Such a step shows nothing but what the oper
 next one begins at once."""
 LONGEST_DELAY: Final = 10_000
 """Of a write of the origin, in milliseconds."""
+NO_LOGS: Final = "none"
+ONE_LOG: Final = "one"
+LOGS: Final = (NO_LOGS, "each", ONE_LOG)
+"""The header's `logs`: whether what was written to the devices was logged (`write_log`).
+
+Each has a log, or both have one, as regions of one device, the origin first.  Then steps have a key
+`log`: by device, or for `both`, what was logged, `[flags, sector, length, digest]`; a flush in the
+one log has its device's first sector."""
 LONGEST_SLEEP: Final = 600_000
 """In milliseconds."""
 _TAG_LIMIT: Final = 2**64
@@ -91,6 +99,10 @@ class Trace:
     def ops(self) -> list[Op]:
         """The operations alone."""
         return [op for op, _ in self.steps]
+
+    def with_logs(self, kind: str) -> "Trace":
+        """The same, to be recorded with logs of this kind (`LOGS`)."""
+        return replace(self, extra={**self.extra, "logs": kind}) if kind != NO_LOGS else self
 
     def header(self) -> dict[str, Any]:
         """The header line's object."""

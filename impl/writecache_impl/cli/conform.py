@@ -11,6 +11,7 @@ from writecache_impl.cli.common import MODULES, Seconds, check_modules, seed_opt
 from writecache_impl.cli.job import Job, Settings, check_output
 from writecache_impl.live import FAILING
 from writecache_models.judge import profile_named
+from writecache_models.trace import LOGS
 from writecache_models.workloads import FAMILIES
 from writecache_spec.profile import PROFILES
 
@@ -69,6 +70,13 @@ def _known(
     help="With the target `mmap`: let the power fail, kill processes, and judge what is recovered.",
 )
 @click.option(
+    "--io-order",
+    is_flag=True,
+    help="Also judge the order in which the kernel writes: what it writes is logged "
+    "(dm-log-writes), with a log for each device or, of every other trace, one for both; and the "
+    "reference's effects must be that log, entry for entry.  No shipped vectors.",
+)
+@click.option(
     "--profile", type=click.Choice(sorted(PROFILES)), help="Judge as this kernel, not by version."
 )
 @click.option(
@@ -95,6 +103,7 @@ def conform(
     family: str | None,
     errors: bool,
     crash: bool,
+    io_order: bool,
     profile: str | None,
     output: Path,
     bisect: bool,
@@ -107,8 +116,8 @@ def conform(
 
     The JSON object's keys: `seed`; `divergences`, their number; `vectors`, with `steps`;
     `kernels`, a list with `kernel`, `release`, `target`, `traces`, `steps`, `non_canonical`,
-    `panics`, `hangs`, `divergences`, `problem`, `seconds`; `not_judged`, reasons by kernel;
-    `diverged`, as the traces of `vectors check`; `kept`, the files written.
+    `log_entries`, `panics`, `hangs`, `divergences`, `problem`, `seconds`; `not_judged`, reasons by
+    kernel; `diverged`, as the traces of `vectors check`; `kept`, the files written.
 
     The engine is judged by the repaired reference; of a kernel's vector it has to do what the
     kernel did until a repair acts.  Its JSON has `target`, `seed`, `divergences`, `vectors` and
@@ -117,14 +126,20 @@ def conform(
     `kills`, `operations`, `violations`, `seconds`.
 
     Examples: writecache conform --target kernel:sid --seed 1234 --seconds 60, or
-    writecache conform --errors --target kernel:sid --seconds 60
+    writecache conform --io-order --target kernel:sid --seconds 60
     """
+    if io_order and (errors or (family and not FAMILIES[family][1])):
+        kind = "--errors" if errors else f"--family {family}"
+        raise click.UsageError(
+            f"--io-order judges one client, on disks that do not fail: no {kind}"
+        )
     if errors and family not in (None, FAILING):
         raise click.UsageError(f"--errors and --family {family} are two kinds of traces")
     seed = seed or str(random.SystemRandom().randrange(10**9))
     family = FAILING if errors else family
     if MMAP in targets or crash:
-        _check_engine_options(targets, {"--profile": profile, "--modules": modules})
+        kernels_own = {"--profile": profile, "--modules": modules, "--io-order": io_order or None}
+        _check_engine_options(targets, kernels_own)
         if crash:
             return engine_job.crash(seed=seed, seconds=seconds, as_json=as_json)
         check_output(output)
@@ -148,9 +163,10 @@ def conform(
         seed=seed,
         profile=profile_named(profile) if profile else None,
         family=family,
+        logs=LOGS[1:] if io_order else LOGS[:1],
         output=output,
     )
-    with_vectors = not (bisect or settings.family) or REFERENCE in targets
+    with_vectors = not (bisect or settings.family or io_order) or REFERENCE in targets
     return _judge(Job(settings), kernels, as_json, with_vectors)
 
 

@@ -28,6 +28,9 @@ REQUESTS = ("write", "write_dsync", "read", "flush", "discard")
 MOST_AT_ONCE = 8
 DISKS = ("cache", "origin")
 FAULTS = ("error", "flakey")
+NO_LOGS = "none"
+LOGS = (NO_LOGS, "each", "one")
+"""How a trace can be logged (`guest.logs`)."""
 LONGEST_DELAY = 10_000
 
 
@@ -42,6 +45,8 @@ class TraceHeader:
     origin_image: bytes = b""
     origin_delay: int = 0
     """Milliseconds that each write of the origin takes longer."""
+    logs: str = NO_LOGS
+    """Of what is written: none, one for `each` device, or `one` for both."""
 
     @classmethod
     def parse(cls, header: Mapping[str, Any]) -> "TraceHeader":
@@ -56,6 +61,7 @@ class TraceHeader:
             cache_image=_image(header, "cache_image", sizes["cache_sectors"]),
             origin_image=_image(header, "origin_image", sizes["origin_sectors"]),
             origin_delay=_delay(header),
+            logs=_logs(header),
         )
 
 
@@ -71,6 +77,15 @@ def _delay(header: Mapping[str, Any]) -> int:
     if type(value) is not int or not 0 <= value <= LONGEST_DELAY:
         raise ValueError(f"origin_delay is a whole number from 0 to {LONGEST_DELAY}")
     return value
+
+
+def _logs(header: Mapping[str, Any]) -> str:
+    value = header.get("logs", NO_LOGS)
+    if value not in LOGS:
+        raise ValueError(f"logs is one of {', '.join(LOGS)}")
+    if value != NO_LOGS and header.get("origin_delay"):
+        raise ValueError("a trace with logs has no origin_delay")
+    return str(value)
 
 
 def _image(header: Mapping[str, Any], key: str, sectors: int) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from writecache_impl.engine import Engine, EngineError
+from writecache_impl.engine import Engine, EngineError, RefusedError, UnusableDeviceError
 from writecache_impl.engine.background import Stepper
 from writecache_impl.engine.construct import FASTEST
 from writecache_impl.engine.devices import Device
@@ -24,7 +24,7 @@ from writecache_models.digests import (
     undefined_ranges,
 )
 from writecache_models.faults import Fault, fault_of
-from writecache_models.trace import BEGIN, Observation, Op, Trace
+from writecache_models.trace import BEGIN, TOGETHER, Observation, Op, Trace
 from writecache_spec.profile import PROFILES, Profile
 from writecache_spec.units import SECTOR_SIZE, Sector, jiffies_of
 
@@ -97,26 +97,30 @@ class Player:
 
     def step(self, op: Op) -> Observation:
         """Play one operation, settle, and look."""
-        seen: Observation = {}
-        try:
-            data = self._perform(op)
-        except EngineError as error:
-            self.stepper.settle()
-            seen["errno"] = errno.errorcode[error.errno or 0].replace("EOPNOTSUPP", "ENOTSUP")
-            if op[0] == "open" and type(error).__name__ == "RefusedError":
-                seen["error"] = error.message
+        if op[0] == TOGETHER:
+            # One after the other is one of the orders in which they can go.
+            seen: Observation = {TOGETHER: [self._returned(request) for request in op[1:]]}
         else:
-            self.stepper.settle()
-            if op[0] == "open":
-                seen["table"] = self.engine.table()
-            if data is not None:
-                seen["read"] = content_digest(data)
+            seen = self._returned(op)
+        self.stepper.settle()
         seen["status"] = self.engine.status() if self.is_open else None
         cache = bytes(self.cache.content)
         self._undefined |= undefined_ranges(cache, self._starts)
         seen["cache"] = masked_digest(cache, self._undefined)
         seen["origin"] = content_digest(bytes(self.origin.content))
         return seen
+
+    def _returned(self, op: Op) -> Observation:
+        """Do an operation; what it returns."""
+        try:
+            data = self._perform(op)
+        except EngineError as error:
+            name = errno.errorcode[error.errno or 0].replace("EOPNOTSUPP", "ENOTSUP")
+            refused = op[0] == "open" and isinstance(error, RefusedError)
+            return {"errno": name, **({"error": error.message} if refused else {})}
+        if op[0] == "open":
+            return {"table": self.engine.table()}
+        return {} if data is None else {"read": content_digest(data)}
 
     def _perform(self, op: Op) -> bytes | None:
         name, *arguments = op
@@ -151,8 +155,7 @@ class Player:
         try:
             self.engine.reload(table)
         except EngineError as error:
-            if type(error).__name__ == "UnusableDeviceError":
-                self._suspended = True
+            self._suspended |= isinstance(error, UnusableDeviceError)
             raise
         self.is_open, self._suspended = True, False
 
@@ -165,7 +168,7 @@ class Player:
             self.engine.flush()
 
 
-_REQUESTS: Final = ("read", "write", "write_fua", "write_dsync", "flush", "discard")
+_REQUESTS: Final = ("read", "write", "write_fua", "write_dsync", "flush", "discard", TOGETHER)
 
 
 def play(trace: Trace, profile: Profile = PROFILE, entries: type[Entries] = FASTEST) -> Trace:

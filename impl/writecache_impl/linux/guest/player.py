@@ -16,6 +16,7 @@ from .clients import Client, Crowd, Step
 from .devicemapper import STATUS_TABLE_FLAG, DeviceMapper
 from .disks import Disk, Settling
 from .kernel import KernelLog, errno_name
+from .logs import Logs
 
 NAME = b"writecache"
 BEGUN_SECONDS = 0.03
@@ -28,13 +29,13 @@ class Player:
     def __init__(
         self,
         mapper: DeviceMapper,
-        cache: Disk,
-        origin: Disk,
+        logs: Logs,
         barrier: str,
         settle_s: float,
         exclusive: bool,
     ) -> None:
-        self.mapper, self.cache, self.origin = mapper, cache, origin
+        self.mapper, self.logs = mapper, logs
+        self.cache, self.origin = logs.cache, logs.origin
         self.exclusive, self.first = exclusive, False
         self.settling = Settling(barrier)
         self.settle_s = settle_s
@@ -45,18 +46,19 @@ class Player:
         self.exists = self.suspended = False
         self.client, self.crowd = Client(), Crowd()
 
-    def reset(self, table: str, cache_sectors: int, origin_sectors: int, origin_delay: int) -> None:
+    def reset(
+        self, table: str, cache_sectors: int, origin_sectors: int, origin_delay: int, logs: str
+    ) -> None:
         """Remove the device and give the disks new sizes; `table` is the one to open with.
 
-        Writes of the origin take `origin_delay` milliseconds longer.
+        Writes of the origin take `origin_delay` milliseconds longer; `logs` says what is logged.
         """
         self._close()
         if self.exists:
             self.mapper.remove(NAME)
         self.exists = self.suspended = False
         self.table = table
-        self.cache.become(cache_sectors)
-        self.origin.become(origin_sectors, origin_delay)
+        self.logs.begin(logs, cache_sectors, origin_sectors, origin_delay)
         self.settling.patience = 1.5 * origin_delay / 1000
 
     def play(self, op: Sequence[Any]) -> Step | None:
