@@ -1,10 +1,12 @@
 """`writecache conform`: the main job.  Vectors on the reference, then live kernels beside it."""
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from writecache_impl.cli import engine_job
 from writecache_impl.cli.common import MODULES, Seconds, check_modules, seed_option
 from writecache_impl.cli.job import Job, Settings, check_output
 from writecache_impl.live import FAILING
@@ -16,16 +18,22 @@ LIVE_SUITES = ("bookworm", "trixie", "sid")
 """Kernels that the job without a target is run against."""
 REFERENCE = "reference"
 KERNEL = "kernel:"
+MMAP = "mmap"
 
 
 def _known(
     context: click.Context, parameter: click.Parameter, targets: tuple[str, ...]
 ) -> tuple[str, ...]:
     for target in targets:
-        if target != REFERENCE and not (target.startswith(KERNEL) and target != KERNEL):
+        named = target.startswith(KERNEL) and target != KERNEL
+        if target not in (REFERENCE, MMAP) and not named:
             raise click.BadParameter(
-                f"{target!r} is neither {REFERENCE!r} nor {KERNEL!r} and a name", context, parameter
+                f"{target!r} is neither {REFERENCE!r} nor {MMAP!r} nor {KERNEL!r} and a name",
+                context,
+                parameter,
             )
+    if MMAP in targets and len(targets) > 1:
+        raise click.BadParameter(f"{MMAP!r} is judged alone", context, parameter)
     return targets
 
 
@@ -35,8 +43,9 @@ def _known(
     "targets",
     multiple=True,
     callback=_known,
-    help="`reference` (the vectors alone), or `kernel:` and a suite, a release or the path of a "
-    "user-mode kernel; can be repeated.  By default the reference, then three kernels.",
+    help="`reference` (the vectors alone), `mmap` (the engine), or `kernel:` and a suite, a "
+    "release or the path of a user-mode kernel, which can be repeated.  By default the reference, "
+    "then three kernels.",
 )
 @MODULES
 @click.option(
@@ -53,6 +62,11 @@ def _known(
     "--errors",
     is_flag=True,
     help="The same as --family failing: traces on devices of which sectors fail.",
+)
+@click.option(
+    "--crash",
+    is_flag=True,
+    help="With the target `mmap`: let the power fail, kill processes, and judge what is recovered.",
 )
 @click.option(
     "--io-order",
@@ -87,6 +101,7 @@ def conform(
     seed: str | None,
     family: str | None,
     errors: bool,
+    crash: bool,
     io_order: bool,
     profile: str | None,
     output: Path,
@@ -103,6 +118,12 @@ def conform(
     `log_entries`, `panics`, `hangs`, `divergences`, `problem`, `seconds`; `not_judged`, reasons by
     kernel; `diverged`, as the traces of `vectors check`; `kept`, the files written.
 
+    The engine is judged by the repaired reference; of a kernel's vector it has to do what the
+    kernel did until a repair acts.  Its JSON has `target`, `seed`, `divergences`, `vectors` and
+    `random` (`traces`, `steps`, `non_canonical`, `divergences`, `seconds`; of vectors also
+    `as_recorded`, `left_out`, `reasons`), `diverged`, `kept`; with --crash `stories`, `states`,
+    `kills`, `operations`, `violations`, `seconds`.
+
     Examples: writecache conform --target kernel:sid --seed 1234 --seconds 60, or
     writecache conform --io-order --target kernel:sid --seconds 60
     """
@@ -113,6 +134,23 @@ def conform(
         )
     if errors and family not in (None, FAILING):
         raise click.UsageError(f"--errors and --family {family} are two kinds of traces")
+    seed = seed or str(random.SystemRandom().randrange(10**9))
+    family = FAILING if errors else family
+    if MMAP in targets or crash:
+        kernels_own = {"--profile": profile, "--modules": modules, "--io-order": io_order or None}
+        _check_engine_options(targets, kernels_own)
+        if crash:
+            return engine_job.crash(seed=seed, seconds=seconds, as_json=as_json)
+        check_output(output)
+        return engine_job.play(
+            seed=seed,
+            seconds=seconds,
+            max_steps=steps,
+            family=family,
+            vectors=not (family or bisect),
+            output=output,
+            as_json=as_json,
+        )
     kernels = _kernels(targets)
     check_modules(kernels, modules)
     if kernels:
@@ -121,14 +159,23 @@ def conform(
         modules=modules,
         seconds=seconds,
         max_steps=steps,
-        seed=seed or str(random.SystemRandom().randrange(10**9)),
+        seed=seed,
         profile=profile_named(profile) if profile else None,
-        family=FAILING if errors else family,
+        family=family,
         io_order=io_order,
         output=output,
     )
     with_vectors = not (bisect or settings.family or io_order) or REFERENCE in targets
     return _judge(Job(settings), kernels, as_json, with_vectors)
+
+
+def _check_engine_options(targets: tuple[str, ...], others: Mapping[str, object]) -> None:
+    """Raise a usage error for options that mean nothing to the engine, or without it."""
+    if MMAP not in targets:
+        raise click.UsageError("--crash is for the target 'mmap'")
+    for name, value in others.items():
+        if value is not None:
+            raise click.UsageError(f"{name} is for kernels")
 
 
 def _kernels(targets: tuple[str, ...]) -> list[str]:
