@@ -171,7 +171,8 @@ class Stepper(Background):
             return False
         # As on Linux: first what need not be copied; then what cannot be, which is refused while
         # others are under way.
-        runs = sorted(self._copied, key=lambda run: (not run.went_nowhere, not run.failed))
+        runs = merged(self._copied, self.live.config.block_sectors)
+        runs.sort(key=lambda run: (not run.went_nowhere, not run.failed))
         self._copied = []
         writeback.end(self.live, runs, writeback.flush_origin(self.live))
         return True
@@ -195,3 +196,21 @@ class Stepper(Background):
         if wc.queue and wc.config.pause:
             moments.append(wc.origin_idle_since + wc.config.pause)
         return max(min(moments), self.now + 1) if moments else None
+
+
+def merged(runs: list[Run], block_sectors: int) -> list[Run]:
+    """Runs in the order in which Linux's block layer ends them.
+
+    Each is merged with the last request if it lies directly before or behind it; the parts of a
+    request end in the order of their sectors.
+    """
+    requests: list[list[Run]] = []
+    for run in runs:
+        last = requests[-1] if requests else []
+        if last and last[-1].sector + len(last[-1].blocks) * block_sectors == run.sector:
+            last.append(run)
+        elif last and run.sector + len(run.blocks) * block_sectors == last[0].sector:
+            last.insert(0, run)
+        else:
+            requests.append([run])
+    return [run for request in requests for run in request]

@@ -24,6 +24,7 @@ from writecache_models.digests import (
     undefined_ranges,
 )
 from writecache_models.faults import Fault, fault_of
+from writecache_models.requests import LARGEST_DISCARD
 from writecache_models.trace import BEGIN, TOGETHER, Observation, Op, Trace
 from writecache_spec.profile import PROFILES, Profile
 from writecache_spec.units import SECTOR_SIZE, Sector, jiffies_of
@@ -145,7 +146,7 @@ class Player:
             case "read":
                 return self.engine.read(*(512 * number for number in arguments))
             case "discard":
-                self.engine.discard(*(512 * number for number in arguments))
+                self._discard(*arguments)
             case _:
                 self._write(name, *arguments)
         return None
@@ -159,11 +160,26 @@ class Player:
             raise
         self.is_open, self._suspended = True, False
 
+    def _discard(self, sector: int, n_sectors: int) -> None:
+        """Discard as much at a time as the disks of a trace take; the first error is the result."""
+        end = sector + n_sectors
+        whole = self.profile.environment.persistent_memory or end > self.trace.origin_sectors
+        longest = n_sectors if whole else LARGEST_DISCARD
+        errors: list[EngineError] = []
+        for first in range(sector, end, longest):
+            count = min(longest, end - first)
+            try:
+                self.engine.discard(first * SECTOR_SIZE, count * SECTOR_SIZE)
+            except EngineError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
     def _write(self, name: str, sector: int, n_sectors: int, tag: int) -> None:
         data = pattern(sector, n_sectors, tag)
-        self.engine.write(sector * SECTOR_SIZE, data, fua=name == "write_fua")
+        self.engine.write(sector * SECTOR_SIZE, data, fua=name != "write")
         if name == "write_dsync":
-            # A client that comes back with a flush has let everything run.
+            # The kernel sends a write with FUA and then a flush; by then everything has run.
             self.stepper.settle()
             self.engine.flush()
 
