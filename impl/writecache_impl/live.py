@@ -9,9 +9,11 @@ from typing import Any
 
 from writecache_impl.judging import Judges
 from writecache_impl.linux import UNUSABLE, KernelUnavailable, LinuxTarget, one_line
+from writecache_impl.logging_kernels import kinds_of_logs
 from writecache_impl.recording import HungError, record
 from writecache_models.judge import Report, judge
 from writecache_models.shrink import shrink
+from writecache_models.trace import NO_LOGS
 from writecache_models.vectors import Op, Trace
 from writecache_models.workloads import generate
 from writecache_spec.profile import Profile, profile_for_kernel
@@ -38,6 +40,8 @@ class LiveResult:
     reports: list[Report] = field(default_factory=list)
     diverged: list[Trace] = field(default_factory=list)
     """As they were recorded."""
+    log_entries: int = 0
+    """Of logs of what was written, in all traces."""
     hangs: int = 0
     """Traces that ended because the kernel did not come back from an operation."""
     problem: str | None = None
@@ -58,6 +62,7 @@ class LiveResult:
             "traces": len(self.reports),
             "steps": self.steps,
             "non_canonical": sum(len(report.deviations) for report in self.reports),
+            "log_entries": self.log_entries,
             "panics": sum(report.panics for report in self.reports),
             "hangs": self.hangs,
             "divergences": len(self.diverged),
@@ -74,10 +79,13 @@ def judge_kernel(
     max_steps: int | None,
     seed: str,
     family: str | None,
+    io_order: bool = False,
     profile: Profile | None,
     progress: Callable[[float], None],
 ) -> LiveResult:
     """Play random traces for a time, of one family or all, and judge them; a divergence ends it.
+
+    With `io_order` what is written is logged and judged, too, in one way after the other.
 
     Raises one of `linux.UNUSABLE` where there is no kernel to be judged.
     """
@@ -87,6 +95,7 @@ def judge_kernel(
             check_release(target)
         result = LiveResult(kernel, target.kernel_version, target.target_version)
         memory = target.has_memory
+        logs = kinds_of_logs(target) if io_order else (NO_LOGS,)
         waiting: _Waiting = []
         started = time.monotonic()
         number = played = 0
@@ -96,8 +105,9 @@ def judge_kernel(
             if elapsed >= seconds or (max_steps is not None and played >= max_steps):
                 break
             drawn = generate(f"{seed}-{number}", family, result.target, memory)
-            trace = _played(target, drawn, result)
+            trace = _played(target, drawn.with_logs(logs[number % len(logs)]), result)
             number += 1
+            result.log_entries += n_logged(trace)
             if trace.steps:
                 played += len(trace.steps)
                 waiting.append((trace, judges.submit(trace, profile)))
@@ -105,6 +115,12 @@ def judge_kernel(
         _collect(waiting, result, 0)
         result.seconds = time.monotonic() - started
     return result
+
+
+def n_logged(trace: Trace) -> int:
+    """How many entries of logs were seen in a trace."""
+    logs = (seen.get("log", {}) for _, seen in trace.steps)
+    return sum(len(entries) for log in logs for entries in log.values())
 
 
 def check_release(target: LinuxTarget) -> None:

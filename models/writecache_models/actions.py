@@ -32,6 +32,9 @@ class Kind(Enum):
 
     SETTLE = "everything that is pending runs"
     GO_ON = "the request goes on"
+    HABIT = "several clients take turns in a certain way"
+    CLIENT = "one of several clients goes on"
+    IO = "what a device did for a request ends"
     FLUSH_THREAD = "the flush thread takes a request"
     WORK = "the work queue runs its next critical section"
     COPY = "a copy ends"
@@ -60,3 +63,5 @@ class Outcome(NamedTuple):
     message: str | None = None
     """The constructor's, where it refused."""
     data: bytes | None = None
+    parts: "tuple[Outcome, ...]" = ()
+    """What each of several operations at once returned."""

@@ -84,11 +84,12 @@ class Core(ABC):
             and self.wc == other.wc
             and self.devices.cache == other.devices.cache
             and self.devices.origin == other.devices.origin
+            and self.devices.log_key() == other.devices.log_key()
         )
 
     def fingerprint(self) -> int:
         """A number that is the same for those that will do the same, and hardly ever else."""
-        devices = (self.devices.cache, self.devices.origin)
+        devices = (self.devices.cache, self.devices.origin, self.devices.log_key())
         return hash((self.wc, tuple(self._queue), self._copies.key(), devices))
 
     def pending(self) -> bool:
@@ -163,6 +164,7 @@ class Core(ABC):
                     self._completed[bio.tag] = errno
                 case Copy() | WriteOrigin():
                     self._copies.submit(effect)
+                    self.devices.begin_copy(effect)
                 case StartTimer(timer, delay):
                     self._timers.setdefault(timer, self.now + delay)
                 case StopTimer(timer):

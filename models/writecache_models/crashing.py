@@ -51,7 +51,7 @@ class Journal(Devices):
     __slots__ = ("contract", "disks", "moments")
 
     def __init__(self, disks: tuple[Volatile, ...], sizes: tuple[int, int], at: Contract) -> None:
-        super().__init__(*(_content(one, size) for one, size in zip(disks, sizes, strict=True)))
+        super().__init__(*(content_of(one, size) for one, size in zip(disks, sizes, strict=True)))
         self.disks = disks
         self.contract = at
         self.moments = [Moment(disks, at.fork())]
@@ -184,9 +184,9 @@ class Judgement:
             if machine.wc is not None and machine.wc.error:
                 return [], [Violation("activation ends with an error", number, lost)]
             moments = list(journal.moments)
-            wrong = _read(self.setting, machine, journal.contract)
+            wrong = read_everything(self.setting, machine, journal.contract)
         except (PanicError, HangError) as death:
-            return [], [Violation(f"activation ends in {_name(death)}", number, lost)]
+            return [], [Violation(f"activation ends in {name_of(death)}", number, lost)]
         return moments, [Violation(what, number, lost, sector) for what, sector in wrong]
 
 
@@ -196,11 +196,11 @@ def _play(
     """Play one operation and ask the contract about its result."""
     whole, op = op, op[1:] if op[0] == BEGIN else op
     message = contract.flush_message()
-    request = _begin(contract, op)
+    request = begin(contract, op)
     try:
         outcome = perform(machine, whole, setting.table)
     except (PanicError, HangError) as death:
-        return [Violation(f"{op[0]} ends in {_name(death)}", moment)]
+        return [Violation(f"{op[0]} ends in {name_of(death)}", moment)]
     failed = outcome.errno is not None
     if outcome.errno == "EIO":
         # No disk fails here: nothing may.
@@ -226,7 +226,7 @@ def _play(
     return []
 
 
-def _begin(contract: Contract, op: Op) -> Request:
+def begin(contract: Contract, op: Op) -> Request:
     """Tell the contract that an operation begins."""
     name, *arguments = op
     if name.startswith("write"):
@@ -248,7 +248,9 @@ def _kept_from_origin(
             yield Violation("the flush message left the origin out of date", moment, (), sector)
 
 
-def _read(setting: Setting, machine: Machine, contract: Contract) -> list[tuple[str, int | None]]:
+def read_everything(
+    setting: Setting, machine: Machine, contract: Contract
+) -> list[tuple[str, int | None]]:
     """Read everything, and say what is wrong with it."""
     outcome = machine.read(0, setting.origin_sectors)
     if outcome.data is None:
@@ -265,7 +267,8 @@ def _wrong(value: Value) -> str:
     return "zeros are read" if value == ZERO else "what is read is not the last that was written"
 
 
-def _name(death: PanicError | HangError) -> str:
+def name_of(death: PanicError | HangError) -> str:
+    """How it ended, in words."""
     return f"a panic: {death.reason.name}" if isinstance(death, PanicError) else "a hang"
 
 
@@ -277,6 +280,7 @@ def _sectors(content: bytes) -> list[bytes]:
     return [content[at : at + SECTOR_SIZE] for at in range(0, len(content), SECTOR_SIZE)]
 
 
-def _content(disk: Volatile, size: int) -> Content:
+def content_of(disk: Volatile, size: int) -> Content:
+    """What a device of `size` bytes holds now."""
     parts = [disk.read(sector) or _ZEROS for sector in range(size // SECTOR_SIZE)]
     return Content(size, b"".join(part for part in parts if isinstance(part, bytes)))

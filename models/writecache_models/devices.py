@@ -6,7 +6,8 @@ it compares the identity of the vectors' nodes (`writecache_spec.vector`).
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from writecache_models.content import Content
 from writecache_models.digests import Range, content_digest, masked_digest, undefined_ranges
@@ -17,7 +18,7 @@ from writecache_spec.codec import (
     decode_superblock,
     encode_superblock,
 )
-from writecache_spec.effects import StoreEntry, StoreSuperblock, WriteMetadata, WriteOrigin
+from writecache_spec.effects import Copy, StoreEntry, StoreSuperblock, WriteMetadata, WriteOrigin
 from writecache_spec.events import Device
 from writecache_spec.layout import (
     ENTRY_SIZE,
@@ -30,6 +31,8 @@ from writecache_spec.state import Config, Entry, cache_sector
 from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of, sectors_of
 from writecache_spec.vector import FAN_OUT, Vector
 
+SeenLogs = Mapping[str, Sequence[Sequence[Any]]]
+"""What was logged in a step, by device: `cache`, `origin`."""
 _WORDS = struct.Struct("<QQ")
 _LEAF_SIZE = FAN_OUT * ENTRY_SIZE
 _LEAF = struct.Struct(f"<{2 * FAN_OUT}Q")
@@ -125,6 +128,42 @@ class Devices:
 
     def flush(self, device: Device) -> None:
         """Make durable what was written: here everything is at once."""
+
+    # What only devices with logs of what is written care for (`logged`).
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether a log that was seen says something else than what was done."""
+        return False
+
+    @property
+    def points_left(self) -> int:
+        """How much of a log that was seen is still to come."""
+        return 0
+
+    def log_key(self) -> object:
+        """What decides what will be logged."""
+        return None
+
+    def begin_copy(self, effect: Copy | WriteOrigin) -> None:
+        """A copy is submitted."""
+
+    def order_of(self, copies: Sequence[Copy | WriteOrigin]) -> list[int] | None:
+        """Numbers of the copies that end before the next flush of the origin, in their order.
+
+        None where no log was seen that says so.
+        """
+        return None
+
+    def end_writes(self) -> None:
+        """All requests of clients have ended."""
+
+    def expect(self, logs: SeenLogs | None) -> None:
+        """A step begins that was seen to log this; None: nobody looked."""
+
+    def logged(self) -> SeenLogs | None:
+        """What the step has logged; None where there is no log."""
+        return None
 
     def copy(self, cache_sector: int, origin_sector: int, n_sectors: int) -> None:
         """Copy from the cache to the origin; raises DeviceError."""

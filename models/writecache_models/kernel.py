@@ -71,7 +71,7 @@ class Kernel(Core):
             found.append(Action(Kind.WORK))
         ways = self._next_to_end() if self._copies else []
         if ways:
-            found.append(Action(Kind.COPY))
+            found.append(Action(Kind.COPY, ways[0]))
         if wc.endio_list:
             found.append(Action(Kind.ENDIO))
         found += [Action(Kind.COPY, which) for which in ways[1:]]
@@ -86,7 +86,13 @@ class Kernel(Core):
         return found
 
     def _next_to_end(self) -> list[int]:
-        """Which copies could end next, as far as that makes a difference; canonically the first."""
+        """Which copies could end next, as far as that makes a difference; canonically the first.
+
+        A log that was seen has them in the order in which they ended.
+        """
+        order = self.devices.order_of(self._copies.in_order())
+        if order is not None:
+            return order[:1]
         wc = self._live()
         copies = self._copies.in_order()
         if not (wc.freelist or wc.endio_list):
@@ -137,8 +143,10 @@ class Kernel(Core):
             case Kind.SWEEP:
                 self._end_sweep(action.which)
             case Kind.COPIES | Kind.SOME_COPIES:
-                for _ in range(action.which):
-                    self._end_copy(0)
+                copies = self._copies.in_order()
+                order = self.devices.order_of(copies) or range(len(copies))
+                for copy in [copies[number] for number in order[: action.which]]:
+                    self._end_copy(self._copies.in_order().index(copy))
                 self._end_io()
             case Kind.SETTLE:
                 # What it chooses is canonical, and none of the caller's choices.
@@ -172,14 +180,18 @@ class Kernel(Core):
 
         A choice: woken before anything is freed it may look, and go to sleep again.
         """
+        if not self._live().endio_taken:
+            self._take_endio()
+        while self._live().endio_taken:
+            self._step(EndioThread())
+
+    def _take_endio(self) -> None:
         asleep = Waiter.WRITEBACK in self._live().sleeping
         self._step(EndioTake())
         if asleep and Waiter.WRITEBACK not in self._live().sleeping:
             chosen = self.choose([Action(Kind.ENDIO), Action(Kind.WORK)])
             if chosen.kind is Kind.WORK:
                 self._run_work()
-        while self._live().endio_taken:
-            self._step(EndioThread())
 
     def _end_copy(self, which: int) -> None:
         copy = self._copies.end(which)
@@ -195,6 +207,8 @@ class Kernel(Core):
 
     def choose(self, options: list[Action]) -> Action:
         """Take the next choice."""
+        if self.devices.contradicted:
+            return options[0]
         number = len(self.alternatives)
         self.alternatives.append([way for way in options if way.kind is not Kind.SOME_COPIES])
         if self.states is not None:

@@ -11,7 +11,7 @@ from functools import partial
 from writecache_models.actions import Outcome, PanicError
 from writecache_models.devices import Devices
 from writecache_models.digests import Range, named_start_sectors
-from writecache_models.requests import Requests
+from writecache_models.several import Several
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.construct import construct, first_block_of
 from writecache_spec.effects import (
@@ -30,8 +30,8 @@ from writecache_spec.status import status_line, table
 from writecache_spec.units import ByteCount, Sector, jiffies_of, sectors_of
 
 
-class Machine(Requests):
-    """A kernel that does one operation at a time."""
+class Machine(Several):
+    """A kernel that does one operation at a time, or several requests."""
 
     def __init__(self, profile: Profile, devices: Devices) -> None:
         super().__init__(profile, devices)

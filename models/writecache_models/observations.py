@@ -7,8 +7,9 @@ from writecache_models.content import Content
 from writecache_models.devices import Devices
 from writecache_models.digests import content_digest
 from writecache_models.faults import fault_of
+from writecache_models.logged import LoggedDevices
 from writecache_models.machine import Machine
-from writecache_models.trace import BEGIN, Observation, Op, Trace
+from writecache_models.trace import BEGIN, NO_LOGS, ONE_LOG, TOGETHER, Observation, Op, Trace
 from writecache_spec.events import Device
 from writecache_spec.numbers import split_words
 from writecache_spec.profile import Profile, profile_for_kernel
@@ -23,13 +24,12 @@ class UnusableStepError(ValueError):
 
 def new_machine(trace: Trace, profile: Profile) -> Machine:
     """A machine with a trace's devices, before its first step."""
-    return Machine(
-        profile,
-        Devices(
-            Content(trace.cache_sectors * SECTOR_SIZE, trace.cache_image),
-            Content(trace.origin_sectors * SECTOR_SIZE, trace.origin_image),
-        ),
-    )
+    cache = Content(trace.cache_sectors * SECTOR_SIZE, trace.cache_image)
+    origin = Content(trace.origin_sectors * SECTOR_SIZE, trace.origin_image)
+    logs = trace.extra.get("logs", NO_LOGS)
+    if logs == NO_LOGS:
+        return Machine(profile, Devices(cache, origin))
+    return Machine(profile, LoggedDevices(cache, origin, together=logs == ONE_LOG))
 
 
 def profile_of(trace: Trace) -> Profile:
@@ -70,17 +70,28 @@ def _perform(machine: Machine, op: Op, table: str) -> Outcome:
         return machine.sleep(*arguments)
     if machine.wc.suspended:
         raise UnusableStepError(f"{name}: the device is suspended, the request would wait")
+    requests = arguments if name == TOGETHER else [op]
+    for request in requests:
+        _require_inside(machine, *request)
+    if name == TOGETHER:
+        return Outcome(parts=machine.together([(each[0], each[1:]) for each in requests]))
     return _request(machine, name, arguments)
+
+
+def _require_inside(machine: Machine, name: str, *arguments: int) -> None:
+    if name == "flush":
+        return
+    sector, n_sectors = arguments[:2]
+    end = len(machine.devices.origin) // SECTOR_SIZE
+    writes_at_end = name != "read" and sector >= end
+    if name != "discard" and sector + n_sectors > end and not writes_at_end:
+        raise UnusableStepError(f"{name}: the request crosses the end of the device")
 
 
 def _request(machine: Machine, name: str, arguments: list[Any]) -> Outcome:
     if name == "flush":
         return machine.flush()
     sector, n_sectors = arguments[:2]
-    end = len(machine.devices.origin) // SECTOR_SIZE
-    writes_at_end = name != "read" and sector >= end
-    if name != "discard" and sector + n_sectors > end and not writes_at_end:
-        raise UnusableStepError(f"{name}: the request crosses the end of the device")
     match name:
         case "read":
             return machine.read(sector, n_sectors)
@@ -97,28 +108,44 @@ def observe(machine: Machine, op: Op, outcome: Outcome, digests: bool = True) ->
     if begun:
         op = op[1:]
     seen: Observation = {} if begun else {"status": machine.status()}
-    if outcome.errno:
-        seen["errno"] = outcome.errno
     if outcome.message:
         seen["error"] = outcome.message
     if op[0] == "open" and not outcome.errno:
         seen["table"] = machine.table()
-    if op[0] == "read" and outcome.data is not None:
-        seen["read"] = content_digest(outcome.data)
+    seen |= _returned(outcome)
+    if outcome.parts:
+        seen[TOGETHER] = [_returned(part) for part in outcome.parts]
     if digests and not begun:
         seen["cache"], seen["origin"] = machine.digests()
+        if (logs := machine.devices.logged()) is not None:
+            seen["log"] = logs
+    return seen
+
+
+def _returned(outcome: Outcome) -> Observation:
+    """What one request returned."""
+    seen = {}
+    if outcome.errno:
+        seen["errno"] = outcome.errno
+    if outcome.data is not None:
+        seen["read"] = content_digest(outcome.data)
     return seen
 
 
 def still_possible(machine: Machine, seen: Observation) -> bool:
-    """Whether a write under way can still end as it was seen to end: counters never go down."""
+    """Whether a write under way can still end as it was seen to end: counters never go down, and a
+    log that was seen is not contradicted."""
+    if machine.devices.contradicted:
+        return False
     status = machine.status()
     counters = [int(field) for field in (status or "").split()[4:]]
     expected = [int(field) for field in (seen.get("status") or "").split()[4:]]
     return all(a <= b for a, b in zip(counters, expected, strict=False))
 
 
-_COMPARED: Final = ("panic", "hang", "status", "table", "errno", "error", "read")
+_DIGESTS: Final = ("cache", "origin", "log")
+"""What a recorder may leave out."""
+_COMPARED: Final = ("panic", "hang", "status", "table", "errno", "error", "read", TOGETHER)
 
 
 def agrees(expected: Observation, seen: Observation) -> bool:
@@ -127,4 +154,4 @@ def agrees(expected: Observation, seen: Observation) -> bool:
         return bool(seen.get("panic")) == bool(expected.get("panic"))
     if any(expected.get(key) != seen.get(key) for key in _COMPARED):
         return False
-    return all(key not in seen or expected.get(key) == seen[key] for key in ("cache", "origin"))
+    return all(key not in seen or expected.get(key) == seen[key] for key in _DIGESTS)

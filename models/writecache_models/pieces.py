@@ -35,15 +35,32 @@ class Pieces(Kernel):
         return content, rest, self._completed.pop(bio.tag, "EIO" if failed else None)
 
     def _flush(self) -> str | None:
-        """Send a flush as often as the target asks; the first error is the result."""
+        """Send a flush as often as the target asks and wait for all; the first error is the result.
+
+        What goes straight to a device is there before the flush thread has committed.
+        """
         numbers = flush_numbers(self._live().config)
         flushes = [Bio(Op.FLUSH, flush_number=number, tag=self._new_tag()) for number in numbers]
-        return next(filter(None, list(map(self._submit_whole, flushes))), None)
+        failed = {bio.tag: self._pass_on(bio) for bio in flushes}
+        errnos = [self._finish(bio, failed[bio.tag]) for bio in flushes]
+        return next(filter(None, errnos), None)
 
     def _submit_whole(self, bio: Bio) -> str | None:
-        """Send a flush or a discard, which are never split, and wait for its end."""
+        """Send a discard and wait for its end."""
+        return self._finish(bio, self._pass_on(bio))
+
+    def _pass_on(self, bio: Bio) -> bool:
+        """Map a request that is never split, and let the devices do it; whether one failed."""
         self._map(bio)
+        return self._do_remapped(bio)
+
+    def _finish(self, bio: Bio, failed: bool) -> str | None:
+        """Wait for the end of a request that was passed on; how it ended."""
         self._wait_while(lambda: any(other.tag == bio.tag for other in self._live().flush_list))
+        failed |= self._do_remapped(bio)
+        return self._completed.pop(bio.tag, "EIO" if failed else None)
+
+    def _do_remapped(self, bio: Bio) -> bool:
         failed = False
         while self._remapped:
             remap = self._remapped.pop()
@@ -57,7 +74,7 @@ class Pieces(Kernel):
                 except FaultError:
                     failed = True
             self._end(remap, failed)
-        return self._completed.pop(bio.tag, "EIO" if failed else None)
+        return failed
 
     def _map(self, bio: Bio) -> None:
         """Map a piece; where it sleeps for a free block, let the machine run and try again."""

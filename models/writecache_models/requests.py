@@ -21,6 +21,9 @@ from writecache_spec.units import Sector, bytes_of, sectors_of
 BIO_SECTORS = 2048
 """The largest request that reaches the target whole: 256 pages."""
 
+LARGEST_DISCARD = 64
+"""The largest discard, in sectors, that the disks of user-mode Linux take: larger ones are split
+before they reach the target.  An emulated machine's disk takes any."""
 
 GOES_ON = (Kind.GO_ON, Kind.SETTLE)
 """After these a write goes on."""
@@ -61,7 +64,8 @@ class Requests(Pieces):
     ) -> Outcome:
         """One direct write of the vectors' pattern.
 
-        With `dsync` RWF_DSYNC on a device that advertises no FUA: a write, then a flush.
+        With `dsync` RWF_DSYNC: the kernel sends a write with FUA, and then a flush, too, where the
+        device does not advertise FUA.
         """
         self.begin_write(sector, n_sectors, tag, fua, dsync)
         return self.end_write()
@@ -95,7 +99,7 @@ class Requests(Pieces):
             self.write_errno = "ENOSPC"
         if self.write_errno is None:
             count = Sector(min(n_sectors, BIO_SECTORS))
-            bio = Bio(Op.WRITE, Sector(sector), count, fua, tag=self._new_tag())
+            bio = Bio(Op.WRITE, Sector(sector), count, fua or dsync, tag=self._new_tag())
             ends = Sector(sector + count), Sector(sector + n_sectors)
             self.request = _Write(bio, *ends, tag, dsync)
 
@@ -122,6 +126,7 @@ class Requests(Pieces):
         bio = request.bio
         self.request = None
         if bio.op is Op.FLUSH:
+            self.devices.end_writes()
             self.write_errno = self._flush()
             return
         self._pattern_tag = request.tag
@@ -197,7 +202,12 @@ class Requests(Pieces):
         misaligned = self._refuse_misaligned(sector, n_sectors).errno
         if misaligned or sector + n_sectors > sectors_of(len(self.devices.origin)):
             return Outcome("EINVAL")
-        bio = Bio(Op.DISCARD, Sector(sector), Sector(n_sectors), tag=self._new_tag())
-        errno = self._submit_whole(bio)
+        whole = self.profile.environment.persistent_memory
+        longest = n_sectors if whole else LARGEST_DISCARD
+        errnos = []
+        for first in range(sector, sector + n_sectors, longest):
+            count = Sector(min(longest, sector + n_sectors - first))
+            bio = Bio(Op.DISCARD, Sector(first), count, tag=self._new_tag())
+            errnos.append(self._submit_whole(bio))
         self.settle()
-        return Outcome(errno)
+        return Outcome(next(filter(None, errnos), None))

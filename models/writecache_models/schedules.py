@@ -15,6 +15,7 @@ from writecache_models.habits import HABITS, habits_after, habitual
 from writecache_models.machine import Machine
 from writecache_models.observations import observe, perform, still_possible
 from writecache_models.requests import GOES_ON
+from writecache_models.trace import TOGETHER
 from writecache_models.vectors import Observation, Op
 
 Played = tuple[tuple[int, ...], Machine, Observation]
@@ -29,8 +30,10 @@ AIM_FIRST_AT: Final = (0.5, 0.25)
 
 
 class _Node(NamedTuple):
-    """A write at a gap; ordered by the first two."""
+    """A write at a gap; ordered by the first three."""
 
+    points_left: int
+    """Of the log that was seen: a schedule that has explained more of it goes first."""
     cost: int
     number: int
     """Falls as nodes are made: of equal ones the last made comes first.
@@ -52,6 +55,7 @@ class Recorded(NamedTuple):
     def perform(self, machine: Machine, choices: tuple[int, ...]) -> Observation:
         """Do the operation with these choices."""
         machine.choices, machine.alternatives = choices, []
+        machine.devices.expect(self.seen.get("log"))
         return self._observed(machine, lambda: perform(machine, self.op, self.table))
 
     def schedules(self, machine: Machine, effort: int) -> Iterator[Played]:
@@ -84,11 +88,11 @@ class Recorded(NamedTuple):
         self, machine: Machine, effort: int, do: Callable[[Machine, tuple[int, ...]], Observation]
     ) -> Iterator[Played]:
         """Ways to do what is no write, by the choices met while it settles."""
-        agenda: list[tuple[int, int, tuple[int, ...]]] = [(0, 0, ())]
+        agenda: list[tuple[int, int, int, tuple[int, ...]]] = [(0, 0, 0, ())]
         made = tried = 0
         visited: set[int] = set()
         while agenda and tried < effort:
-            cost, _, choices = heappop(agenda)
+            _, cost, _, choices = heappop(agenda)
             tried += 1
             fork = machine.fork()
             states: list[int] = []
@@ -106,15 +110,33 @@ class Recorded(NamedTuple):
                     if way.kind is Kind.SWEEP and way.n_blocks != wanted:
                         continue
                     made += 1
-                    dearer = cost + _price_of_settling(way, bool(self.seen.get("hang")))
-                    heappush(agenda, (dearer, made, (*choices, *canonical, choice)))
+                    dearer = cost + self._price_of_settling(way)
+                    left = fork.devices.points_left
+                    heappush(agenda, (left, dearer, made, (*choices, *canonical, choice)))
+
+    def _price_of_settling(self, way: Action) -> int:
+        """What it costs to settle otherwise.
+
+        Before a copy that fails any others may have ended; else the order in which copies end that
+        write one place matters most.  Who waits for ever went to sleep after the error that would
+        have woken it: copies had ended before the work queue went on.  Several clients may come
+        in any order.
+        """
+        if self.op[0] == TOGETHER:
+            return 1
+        if way.kind is Kind.SWEEP:
+            return 0
+        if self.seen.get("hang"):
+            return 1 if way in (Action(Kind.COPY), Action(Kind.ENDIO)) else 3
+        return 1 if way.kind is Kind.COPY and way.which else 3
 
     def _write_schedules(self, machine: Machine, effort: int) -> Iterator[Played]:
         """Walk through what may happen between the pieces of a write, and after it."""
         begun = machine.fork()
+        begun.devices.expect(self.seen.get("log"))
         name, sector, n_sectors, tag = self.op
         begun.begin_write(sector, n_sectors, tag, name == "write_fua", name == "write_dsync")
-        agenda: list[_Node] = [_Node(0, 0, (), begun, 0)]
+        agenda: list[_Node] = [_Node(0, 0, 0, (), begun, 0)]
         visited, number = set[object](), 0
         while agenda:
             node = heappop(agenda)
@@ -181,20 +203,6 @@ def _free_blocks(seen: Observation) -> int | None:
     return int(words[2]) if len(words) > 2 else None
 
 
-def _price_of_settling(way: Action, hangs: bool) -> int:
-    """What it costs to settle otherwise.
-
-    Before a copy that fails any others may have ended; else the order matters most in which copies
-    end that write one place.  Who waits for ever has gone to sleep after the error that would have
-    woken it: then copies have ended before the work queue went on.
-    """
-    if way.kind is Kind.SWEEP:
-        return 0
-    if hangs:
-        return 1 if way in (Action(Kind.COPY), Action(Kind.ENDIO)) else 3
-    return 1 if way.kind is Kind.COPY and way.which else 3
-
-
 def _more_free(expected: Observation, seen: Observation) -> int | None:
     """How many more blocks were seen to be free than were expected."""
     found, wanted = _free_blocks(expected), _free_blocks(seen)
@@ -210,7 +218,7 @@ def _children(node: _Node, choices: list[tuple[int, Action]], number: int) -> It
     for choice, option in choices:
         machine = node.machine.fork()
         machine.waiting_at_gap = option.kind not in GOES_ON
-        if not _survives(machine, option):
+        if not _survives(machine, option) or machine.devices.contradicted:
             continue
         path = (*node.path, choice) if is_choice else node.path
         for habit in habits_after(node.habit, ways, option):
@@ -218,7 +226,7 @@ def _children(node: _Node, choices: list[tuple[int, Action]], number: int) -> It
             # The first habit's way is canonical; to take up another costs once.
             broken = habit != node.habit or ways[node.habit] != option
             cost = node.cost + (_price(option) if broken else 0)
-            yield _Node(cost, number, path, machine, habit)
+            yield _Node(machine.devices.points_left, cost, number, path, machine, habit)
 
 
 def _price(option: Action) -> int:

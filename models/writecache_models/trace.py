@@ -6,7 +6,7 @@ import json
 import reprlib
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from writecache_models.faults import FaultKind
@@ -32,6 +32,7 @@ OPERATIONS: Final[Mapping[str, tuple[type, ...]]] = {
     "sleep": (int,),
     "fail": (str, str, int, int),
     "heal": (str,),
+    "together": (),
 }
 """Operations by name, with the types of their arguments.
 
@@ -40,6 +41,13 @@ fail as the device-mapper target KIND makes them (`faults`); the device is `cach
 """
 FAULT_WORDS: Final = tuple([one.value for one in kinds] for kinds in (Device, FaultKind))
 """Devices that can fail, and how."""
+TOGETHER: Final = "together"
+"""Before several requests that begin at once: `["together", ["write", 0, 8, 1], ["flush"]]`.
+
+The step's key of this name lists what each returned, `errno` and `read`, in their order."""
+AT_ONCE: Final = ("write", "write_fua", "write_dsync", "read", "flush", "discard")
+"""Requests that may be done together."""
+MOST_AT_ONCE: Final = 8
 BEGIN: Final = "begin"
 """Before an operation: what it sets in motion is not waited for.
 
@@ -48,6 +56,14 @@ the origin under way for that long.  Such a step shows nothing but what the oper
 next one begins at once."""
 LONGEST_DELAY: Final = 10_000
 """Of a write of the origin, in milliseconds."""
+NO_LOGS: Final = "none"
+ONE_LOG: Final = "one"
+LOGS: Final = (NO_LOGS, "each", ONE_LOG)
+"""The header's `logs`: whether what was written to the devices was logged (`write_log`).
+
+Each has a log, or both have one, as regions of one device, the origin first.  Then steps have a key
+`log`: by device, or for `both`, what was logged, `[flags, sector, length, digest]`; a flush in the
+one log has its device's first sector."""
 LONGEST_SLEEP: Final = 600_000
 """In milliseconds."""
 _TAG_LIMIT: Final = 2**64
@@ -83,6 +99,10 @@ class Trace:
     def ops(self) -> list[Op]:
         """The operations alone."""
         return [op for op, _ in self.steps]
+
+    def with_logs(self, kind: str) -> "Trace":
+        """The same, to be recorded with logs of this kind (`LOGS`)."""
+        return replace(self, extra={**self.extra, "logs": kind}) if kind != NO_LOGS else self
 
     def header(self) -> dict[str, Any]:
         """The header line's object."""
@@ -167,6 +187,8 @@ def op_problem(op: object) -> str | None:
     if name == "message":
         fine = bool(arguments) and all(isinstance(word, str) for word in arguments)
         return None if fine else "message takes words"
+    if name == TOGETHER:
+        return _together_problem(arguments)
     types = OPERATIONS[name]
     if name in ("fail", "heal"):
         words, arguments = arguments[:2], arguments[2:]
@@ -181,3 +203,14 @@ def op_problem(op: object) -> str | None:
     if name == "sleep" and arguments[0] > LONGEST_SLEEP:
         return f"sleep: at most {LONGEST_SLEEP} ms"
     return f"{name}: a number is too large" if max(arguments, default=0) >= _TAG_LIMIT else None
+
+
+def _together_problem(requests: list[object]) -> str | None:
+    if not 2 <= len(requests) <= MOST_AT_ONCE:
+        return f"together takes 2 to {MOST_AT_ONCE} requests"
+    for request in requests:
+        if isinstance(request, list) and request[:1] and request[0] not in AT_ONCE:
+            return f"together: {shown(request)} is no request"
+        if problem := op_problem(request):
+            return f"together: {problem}"
+    return None

@@ -7,7 +7,10 @@ from typing import Any, Final
 from writecache_models.trace import (
     FORMAT,
     LARGEST_DEVICE,
+    LOGS,
     LONGEST_DELAY,
+    NO_LOGS,
+    TOGETHER,
     Observation,
     Op,
     Trace,
@@ -96,6 +99,11 @@ def parse_header(record: dict[str, Any], where: str) -> Trace:
     delay = record.get("origin_delay", 0)
     if type(delay) is not int or not 0 <= delay <= LONGEST_DELAY:
         raise VectorError(f"{where}: origin_delay is not a number from 0 to {LONGEST_DELAY}")
+    logs = record.get("logs", NO_LOGS)
+    if logs not in LOGS or (logs != NO_LOGS and delay):
+        raise VectorError(
+            f"{where}: logs is one of {', '.join(LOGS)}, and only {NO_LOGS} with an origin_delay"
+        )
     return Trace(
         name=record["trace"],
         kernel=kernel,
@@ -138,8 +146,27 @@ def parse_step(record: dict[str, Any], where: str) -> tuple[Op, Observation]:
         value = record.get(key)
         if value is not None and not isinstance(value, str):
             raise VectorError(f"{where}: {key} is not a string")
+    parts = record.get(TOGETHER, [])
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise VectorError(f"{where}: {TOGETHER} is not a list of objects")
     counters = (record.get("status") or "").split()[4:]
     if not all(map(_COUNTER.fullmatch, counters)):
         raise VectorError(f"{where}: status {shown(record['status'])} holds no counters")
+    if "log" in record and not _is_log(record["log"]):
+        raise VectorError(f"{where}: log is not of devices, each with a list of entries")
     assert isinstance(op, list)
     return op, record
+
+
+def _is_log(value: object) -> bool:
+    """Whether it holds entries by device: flags, sector, length, and perhaps a digest."""
+    if not isinstance(value, dict) or not all(isinstance(one, list) for one in value.values()):
+        return False
+    entries = [entry for log in value.values() for entry in log]
+    return all(
+        isinstance(entry, list)
+        and len(entry) in (3, 4)
+        and all(type(number) is int for number in entry[:3])
+        and all(isinstance(digest, str) for digest in entry[3:])
+        for entry in entries
+    )

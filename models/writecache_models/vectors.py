@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final
 from writecache_models.trace import (
     BEGIN,
     FORMAT,
+    NO_LOGS,
     OPERATIONS,
     Observation,
     Op,
@@ -73,6 +74,8 @@ def _whole(where: str, header: Trace, steps: list[tuple[Op, Observation]]) -> Tr
         raise VectorError(f"{where}: a trace without steps")
     if not header.extra.get("origin_delay") and any(op[0] == BEGIN for op, _ in steps):
         raise VectorError(f"{where}: begin needs an origin_delay: without, what has run is chance")
+    if header.extra.get("logs", NO_LOGS) != NO_LOGS and any(op[0] == "fail" for op, _ in steps):
+        raise VectorError(f"{where}: fail has no place in a trace with logs")
     return replace(header, steps=tuple(steps))
 
 

@@ -20,7 +20,7 @@ DEEP = json.loads("[" * 900 + "]" * 900)
 CONFORM_MISTAKES: list[tuple[list[str], str]] = [
     (["--nosuch"], "No such option"),
     (["extra"], "unexpected extra argument"),
-    (["--target", "sid"], "'sid' is neither 'reference' nor 'kernel:' and a name"),
+    (["--target", "sid"], "'sid' is neither 'reference' nor 'mmap' nor 'kernel:' and a name"),
     (["--target", "kernel:"], "neither"),
     (["--target"], "requires an argument"),
     (["--seconds", "0"], "--seconds"),

@@ -9,9 +9,9 @@ import pytest
 
 from writecache_impl.linux.errors import last_words
 from writecache_impl.linux.guest import devicemapper
+from writecache_impl.linux.guest.clients import fill
 from writecache_impl.linux.guest.disks import nothing_in_flight, under_writeback
 from writecache_impl.linux.guest.kernel import constructor_text, errno_name
-from writecache_impl.linux.guest.player import fill
 from writecache_impl.linux.trace import TraceHeader, check_op, named_start_sectors
 
 HEADER = {"table": "s ORIGIN CACHE 4096 0", "cache_sectors": 8, "origin_sectors": 16}

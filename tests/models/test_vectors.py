@@ -280,6 +280,7 @@ def test_good_operations_have_no_problem() -> None:
         "message": ["flush"],
         "fail": ["cache", "flakey", 0, 1],
         "heal": ["origin"],
+        "together": [["flush"], ["read", 0, 8]],
     }
     for name, types in OPERATIONS.items():
         words = others.get(name) or numbers[len(types)]

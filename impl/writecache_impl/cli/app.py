@@ -13,6 +13,7 @@ from click.exceptions import Exit, NoArgsIsHelpError
 
 from writecache_impl.cli.check import check_command
 from writecache_impl.cli.conform import conform
+from writecache_impl.cli.crash import crash
 from writecache_impl.cli.dumping import dump_command, restore_command
 from writecache_impl.cli.exits import (
     FAULTY_INPUT,
@@ -46,7 +47,7 @@ def writecache() -> None:
     """
 
 
-for command in (conform, vectors, kernel, explore, fuzz, findings, prove):
+for command in (conform, crash, vectors, kernel, explore, fuzz, findings, prove):
     writecache.add_command(command)
 TOOLS = (
     check_command,

@@ -1,30 +1,39 @@
 """`writecache conform`: the main job.  Vectors on the reference, then live kernels beside it."""
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from writecache_impl.cli import engine_job
 from writecache_impl.cli.common import MODULES, Seconds, check_modules, seed_option
 from writecache_impl.cli.job import Job, Settings, check_output
 from writecache_impl.live import FAILING
 from writecache_models.judge import profile_named
+from writecache_models.workloads import FAMILIES
 from writecache_spec.profile import PROFILES
 
 LIVE_SUITES = ("bookworm", "trixie", "sid")
 """Kernels that the job without a target is run against."""
 REFERENCE = "reference"
 KERNEL = "kernel:"
+MMAP = "mmap"
 
 
 def _known(
     context: click.Context, parameter: click.Parameter, targets: tuple[str, ...]
 ) -> tuple[str, ...]:
     for target in targets:
-        if target != REFERENCE and not (target.startswith(KERNEL) and target != KERNEL):
+        named = target.startswith(KERNEL) and target != KERNEL
+        if target not in (REFERENCE, MMAP) and not named:
             raise click.BadParameter(
-                f"{target!r} is neither {REFERENCE!r} nor {KERNEL!r} and a name", context, parameter
+                f"{target!r} is neither {REFERENCE!r} nor {MMAP!r} nor {KERNEL!r} and a name",
+                context,
+                parameter,
             )
+    if MMAP in targets and len(targets) > 1:
+        raise click.BadParameter(f"{MMAP!r} is judged alone", context, parameter)
     return targets
 
 
@@ -34,8 +43,9 @@ def _known(
     "targets",
     multiple=True,
     callback=_known,
-    help="`reference` (the vectors alone), or `kernel:` and a suite, a release or the path of a "
-    "user-mode kernel; can be repeated.  By default the reference, then three kernels.",
+    help="`reference` (the vectors alone), `mmap` (the engine), or `kernel:` and a suite, a "
+    "release or the path of a user-mode kernel, which can be repeated.  By default the reference, "
+    "then three kernels.",
 )
 @MODULES
 @click.option(
@@ -44,9 +54,26 @@ def _known(
 @click.option("--steps", type=click.IntRange(1), help="Stop at so many steps, before the time.")
 @seed_option("Decides the traces; by default a new one, which is printed.", None)
 @click.option(
+    "--family",
+    type=click.Choice(sorted(FAMILIES)),
+    help="Only random traces of this kind; no shipped vectors.",
+)
+@click.option(
     "--errors",
     is_flag=True,
-    help="Only traces on devices of which sectors fail; no shipped vectors.",
+    help="The same as --family failing: traces on devices of which sectors fail.",
+)
+@click.option(
+    "--crash",
+    is_flag=True,
+    help="With the target `mmap`: let the power fail, kill processes, and judge what is recovered.",
+)
+@click.option(
+    "--io-order",
+    is_flag=True,
+    help="Also judge the order in which the kernel writes: what it writes is logged "
+    "(dm-log-writes), with a log for each device or, of every other trace, one for both; and the "
+    "reference's effects must be that log, entry for entry.  No shipped vectors.",
 )
 @click.option(
     "--profile", type=click.Choice(sorted(PROFILES)), help="Judge as this kernel, not by version."
@@ -72,7 +99,10 @@ def conform(
     seconds: float,
     steps: int | None,
     seed: str | None,
+    family: str | None,
     errors: bool,
+    crash: bool,
+    io_order: bool,
     profile: str | None,
     output: Path,
     bisect: bool,
@@ -85,12 +115,42 @@ def conform(
 
     The JSON object's keys: `seed`; `divergences`, their number; `vectors`, with `steps`;
     `kernels`, a list with `kernel`, `release`, `target`, `traces`, `steps`, `non_canonical`,
-    `panics`, `hangs`, `divergences`, `problem`, `seconds`; `not_judged`, reasons by kernel;
-    `diverged`, as the traces of `vectors check`; `kept`, the files written.
+    `log_entries`, `panics`, `hangs`, `divergences`, `problem`, `seconds`; `not_judged`, reasons by
+    kernel; `diverged`, as the traces of `vectors check`; `kept`, the files written.
+
+    The engine is judged by the repaired reference; of a kernel's vector it has to do what the
+    kernel did until a repair acts.  Its JSON has `target`, `seed`, `divergences`, `vectors` and
+    `random` (`traces`, `steps`, `non_canonical`, `divergences`, `seconds`; of vectors also
+    `as_recorded`, `left_out`, `reasons`), `diverged`, `kept`; with --crash `stories`, `states`,
+    `kills`, `operations`, `violations`, `seconds`.
 
     Examples: writecache conform --target kernel:sid --seed 1234 --seconds 60, or
-    writecache conform --errors --target kernel:sid --seconds 60
+    writecache conform --io-order --target kernel:sid --seconds 60
     """
+    if io_order and (errors or (family and not FAMILIES[family][1])):
+        kind = "--errors" if errors else f"--family {family}"
+        raise click.UsageError(
+            f"--io-order judges one client, on disks that do not fail: no {kind}"
+        )
+    if errors and family not in (None, FAILING):
+        raise click.UsageError(f"--errors and --family {family} are two kinds of traces")
+    seed = seed or str(random.SystemRandom().randrange(10**9))
+    family = FAILING if errors else family
+    if MMAP in targets or crash:
+        kernels_own = {"--profile": profile, "--modules": modules, "--io-order": io_order or None}
+        _check_engine_options(targets, kernels_own)
+        if crash:
+            return engine_job.crash(seed=seed, seconds=seconds, as_json=as_json)
+        check_output(output)
+        return engine_job.play(
+            seed=seed,
+            seconds=seconds,
+            max_steps=steps,
+            family=family,
+            vectors=not (family or bisect),
+            output=output,
+            as_json=as_json,
+        )
     kernels = _kernels(targets)
     check_modules(kernels, modules)
     if kernels:
@@ -99,13 +159,23 @@ def conform(
         modules=modules,
         seconds=seconds,
         max_steps=steps,
-        seed=seed or str(random.SystemRandom().randrange(10**9)),
+        seed=seed,
         profile=profile_named(profile) if profile else None,
-        family=FAILING if errors else None,
+        family=family,
+        io_order=io_order,
         output=output,
     )
-    with_vectors = not (bisect or errors) or REFERENCE in targets
+    with_vectors = not (bisect or settings.family or io_order) or REFERENCE in targets
     return _judge(Job(settings), kernels, as_json, with_vectors)
+
+
+def _check_engine_options(targets: tuple[str, ...], others: Mapping[str, object]) -> None:
+    """Raise a usage error for options that mean nothing to the engine, or without it."""
+    if MMAP not in targets:
+        raise click.UsageError("--crash is for the target 'mmap'")
+    for name, value in others.items():
+        if value is not None:
+            raise click.UsageError(f"{name} is for kernels")
 
 
 def _kernels(targets: tuple[str, ...]) -> list[str]:

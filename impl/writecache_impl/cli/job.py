@@ -37,6 +37,8 @@ class Settings:
     profile: Profile | None
     family: str | None
     """Of workloads; None: all of them."""
+    io_order: bool
+    """Logs of what is written are judged, too."""
     output: Path
     """The directory where the vector of a divergence goes."""
 
@@ -82,6 +84,7 @@ class Job:
                     max_steps=settings.max_steps,
                     seed=settings.seed,
                     family=settings.family,
+                    io_order=settings.io_order,
                     profile=settings.profile,
                     progress=bar.reach,
                 )
@@ -144,6 +147,10 @@ class Job:
             return PROBLEMS
         return NOT_JUDGED if self.unavailable else FINE
 
+    def _logged(self) -> str:
+        entries = sum(one.log_entries for one in self.live)
+        return f"; {entries:,} log entries" if entries else ""
+
     def _reports(self) -> list[Report]:
         return [*self.recorded, *(report for one in self.live for report in one.reports)]
 
@@ -166,7 +173,7 @@ class Job:
             print_table("Live kernels", SUMMARY_COLUMNS, rows)
             hangs = sum(one.hangs for one in self.live)
             print(
-                f"seed {self.settings.seed}"
+                f"seed {self.settings.seed}{self._logged()}"
                 + (f"; {hangs} traces ended in a hang" if hangs else "")
             )
         for kernel, reason in self.unavailable.items():

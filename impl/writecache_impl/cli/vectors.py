@@ -28,6 +28,7 @@ from writecache_impl.live import check_release
 from writecache_impl.recording import HungError, record
 from writecache_models.fixtures import shipped_vectors
 from writecache_models.judge import Report, judge, profile_named, with_schedules
+from writecache_models.trace import LOGS, NO_LOGS
 from writecache_models.vectors import Trace, VectorError, check_writable, write_traces
 from writecache_models.workloads import FAMILIES, generate
 from writecache_spec.profile import PROFILES
@@ -100,6 +101,13 @@ def check(
     help="Record this file's operations instead: traces of your own, or another kernel's.",
 )
 @click.option(
+    "--logs",
+    type=click.Choice(LOGS),
+    default=NO_LOGS,
+    show_default=True,
+    help="Log what is written, too: to each device, or to both as one.",
+)
+@click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -110,6 +118,7 @@ def record_command(
     count: int,
     family: str | None,
     replay: Path | None,
+    logs: str,
     output: Path,
     as_json: bool,
 ) -> int:
@@ -131,7 +140,8 @@ def record_command(
         memory = target.has_memory
         drawn = (generate(f"{seed}-{number}", family, version, memory) for number in range(count))
         wanted = iter(given) if replay else drawn
-        recorded, problem = _record(target, wanted, n_wanted)
+        logged = (trace.with_logs(logs) for trace in wanted)
+        recorded, problem = _record(target, logged, n_wanted)
     if recorded:
         write_traces(output, [with_schedules(trace, judge(trace)) for trace in recorded])
     numbers = {"traces": len(recorded), "steps": sum(len(trace.steps) for trace in recorded)}

@@ -45,6 +45,8 @@ class BootOptions:
     """An operation runs with real-time priority: more of the same from run to run."""
     scheduler: str | None = None
     """The disks' I/O scheduler (None: the kernel's default)."""
+    logs: bool = False
+    """There are disks for logs of what is written (`guest.logs`)."""
     extra_modules: tuple[str, ...] = ()
     entry: str = "serve"
     """Module of the guest package whose `main` is run."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from .boot import Machine
 from .content import SECTOR_BYTES, ContentHash
 from .errors import KernelDied, KernelHung, KernelUnavailable
-from .trace import Op, Step, TraceHeader, check_op, named_start_sectors
+from .trace import NO_LOGS, Op, Step, TraceHeader, check_op, named_start_sectors
+from .writelog import TraceLogs, WriteLog
 
 if TYPE_CHECKING:
     from .target import LinuxTarget
@@ -32,11 +33,24 @@ class Session:
             "cache": (parsed.cache_image, parsed.cache_sectors * SECTOR_BYTES),
             "origin": (parsed.origin_image, parsed.origin_sectors * SECTOR_BYTES),
         }
+        self.logs = self._begin_logs(images)
         self.contents: dict[str, ContentHash] = {}
         for name, (image, size) in images.items():
             machine.private.set_disk(name, image)
             if name in target.hashed:
                 self.contents[name] = ContentHash(machine.disks[name], size)
+
+    def _begin_logs(self, images: dict[str, tuple[bytes, int]]) -> TraceLogs | None:
+        """Return the logs that the trace's header asks for, empty."""
+        names = {NO_LOGS: (), "each": ("cache", "origin"), "one": ("both",)}[self.parsed.logs]
+        logs = {}
+        for name in names:
+            disk = "origin-log" if name == "origin" else "cache-log"
+            self.machine.private.set_disk(disk, b"")
+            size = self.machine.private.places[disk].size
+            logs[name] = WriteLog(self.machine.disks[disk], size)
+        whole = {name: image.ljust(size, b"\0") for name, (image, size) in images.items()}
+        return TraceLogs(logs, whole) if logs else None
 
     def disk(self, name: str) -> bytes:
         """Return the bytes that `cache` or `origin` holds now."""
@@ -55,6 +69,8 @@ class Session:
         """
         for op in ops:
             check_op(op)
+            if self.logs and op[0] == "fail":
+                raise ValueError("a disk with a log does not fail")
             if op[0] == "fail" and not self.target.can_fail:
                 raise KernelUnavailable("this kernel has no target flakey (dm-flakey)")
         over = self.ended or not self.target.runs(self.machine)
@@ -94,9 +110,25 @@ class Session:
             return seen
         for name, content in self.contents.items():
             seen[name] = content.digest(self.start_sectors)
+        if self.logs:
+            self.logs.look(self.machine.disks)
+            hashed = self.contents.get("cache")
+            seen["log"] = self.logs.described(hashed.undefined if hashed else ())
         if self.target.columns is None:
             return seen
         return {key: seen[key] for key in seen if key in self.target.columns | ALWAYS}
+
+    def end_logs(self) -> None:
+        """Let the logs end: they come to hold what no flush has logged yet.  No step may follow.
+
+        Raises LogError where a log, replayed, is not what its device holds.
+        """
+        assert self.logs is not None
+        self.ended = True
+        self.machine.send(["end logs"])
+        self.machine.receive(self.target.op_seconds)
+        self.logs.look(self.machine.disks)
+        self.logs.check({name: self.disk(name) for name in ("cache", "origin")})
 
     def _end(self, op: Op, kind: str, death: KernelDied | KernelHung) -> Step:
         self.ended = True

@@ -10,6 +10,7 @@ without hashes, 1100 with those of 1.25 MiB. An emulated machine plays 200.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from .machines import start
 from .private import BootOptions
 from .session import Session
 from .suites import KernelImage, locate, remember_target
-from .trace import Op, Step, TraceHeader
+from .trace import NO_LOGS, Op, Step, TraceHeader
 
 BATCH_OPS = 64
 RESET_SECONDS = 60.0
@@ -74,9 +75,10 @@ class LinuxTarget:
             self._machine.close()
             self._machine = None
 
-    def machine(self, cache_bytes: int = 0, origin_bytes: int = 0) -> Machine:
-        """Return the running kernel, booting one if none runs or its disks are too small."""
+    def machine(self, cache_bytes: int = 0, origin_bytes: int = 0, logs: bool = False) -> Machine:
+        """Return the running kernel, booting one if none runs or its disks are too small or few."""
         options = self.options.with_disks_of(cache_bytes, origin_bytes)
+        options = replace(options, logs=options.logs or logs)
         if options != self.options:
             self.close()
         if self._machine is None:
@@ -135,10 +137,14 @@ class LinuxTarget:
         parsed = TraceHeader.parse(header)
         sectors = parsed.cache_sectors, parsed.origin_sectors
         for last_attempt in (False, True):
-            machine = self.machine(*(n * SECTOR_BYTES for n in sectors))
+            logs = parsed.logs != NO_LOGS
+            cache_bytes, origin_bytes = (n * SECTOR_BYTES for n in sectors)
+            machine = self.machine(cache_bytes, origin_bytes, logs)
+            if logs and not self._hello["logs"]:
+                raise KernelUnavailable("this kernel has no target log-writes (dm-log-writes)")
             if parsed.origin_delay and not self._hello["delays"]:
                 raise KernelUnavailable("this kernel has no target delay (dm-delay)")
-            machine.send(["reset", parsed.table, *sectors, parsed.origin_delay])
+            machine.send(["reset", parsed.table, *sectors, parsed.origin_delay, parsed.logs])
             try:
                 machine.receive(RESET_SECONDS)
                 break
@@ -157,9 +163,15 @@ class LinuxTarget:
         """Play a whole trace, yielding its steps; it ends with the step on which the kernel died.
 
         A sequence goes in batches; any other iterable is asked for one operation at a time, after
-        the step before it was yielded.
+        the step before it was yielded.  Logs of a trace that comes to its end are checked:
+        LogError where one, replayed, is not what its device holds.
         """
         session = self.open_trace(header)
+        yield from self._play(session, ops)
+        if session.logs and not session.ended:
+            session.end_logs()
+
+    def _play(self, session: Session, ops: Iterable[Op]) -> Iterator[Step]:
         if not isinstance(ops, Sequence):
             for op in ops:
                 step = session.step(op)

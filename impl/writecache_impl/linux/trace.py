@@ -24,8 +24,13 @@ NUMBERS = {
     "resume": 0,
     "sleep": 1,
 }
+REQUESTS = ("write", "write_dsync", "read", "flush", "discard")
+MOST_AT_ONCE = 8
 DISKS = ("cache", "origin")
 FAULTS = ("error", "flakey")
+NO_LOGS = "none"
+LOGS = (NO_LOGS, "each", "one")
+"""How a trace can be logged (`guest.logs`)."""
 LONGEST_DELAY = 10_000
 
 
@@ -40,6 +45,8 @@ class TraceHeader:
     origin_image: bytes = b""
     origin_delay: int = 0
     """Milliseconds that each write of the origin takes longer."""
+    logs: str = NO_LOGS
+    """Of what is written: none, one for `each` device, or `one` for both."""
 
     @classmethod
     def parse(cls, header: Mapping[str, Any]) -> "TraceHeader":
@@ -54,6 +61,7 @@ class TraceHeader:
             cache_image=_image(header, "cache_image", sizes["cache_sectors"]),
             origin_image=_image(header, "origin_image", sizes["origin_sectors"]),
             origin_delay=_delay(header),
+            logs=_logs(header),
         )
 
 
@@ -69,6 +77,15 @@ def _delay(header: Mapping[str, Any]) -> int:
     if type(value) is not int or not 0 <= value <= LONGEST_DELAY:
         raise ValueError(f"origin_delay is a whole number from 0 to {LONGEST_DELAY}")
     return value
+
+
+def _logs(header: Mapping[str, Any]) -> str:
+    value = header.get("logs", NO_LOGS)
+    if value not in LOGS:
+        raise ValueError(f"logs is one of {', '.join(LOGS)}")
+    if value != NO_LOGS and header.get("origin_delay"):
+        raise ValueError("a trace with logs has no origin_delay")
+    return str(value)
 
 
 def _image(header: Mapping[str, Any], key: str, sectors: int) -> bytes:
@@ -93,7 +110,12 @@ def check_op(op: Op) -> None:
         raise ValueError(f"not an operation: {op!r}")
     if kind == "write_fua":
         raise ValueError("Linux cannot be asked for write_fua from user space")
-    if kind in ("open", "message"):
+    if kind == "together":
+        for request in arguments:
+            check_op(request)
+        good = 1 < len(arguments) <= MOST_AT_ONCE
+        good = good and all(request[0] in REQUESTS for request in arguments)
+    elif kind in ("open", "message"):
         good = all(isinstance(word, str) and "\0" not in word for word in arguments)
         good = good and (len(arguments) < 2 if kind == "open" else len(arguments) > 0)
     elif kind == "heal":

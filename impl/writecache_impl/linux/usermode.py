@@ -13,6 +13,9 @@ from .boot import Machine
 from .private import BARRIER_BYTES, BootOptions, Place
 
 MODULES = ("dm-mod", "dm-writecache", "dm-delay", "dm-flakey")
+LOG_BYTES = 256 << 20
+DISKS = ("origin", "cache", "barrier", "cache-log", "origin-log")
+"""By the number of the driver."""
 
 
 class UserModeLinux(Machine):
@@ -21,17 +24,19 @@ class UserModeLinux(Machine):
     @classmethod
     def _places(cls, options: BootOptions) -> Mapping[str, Place]:
         cache_bytes = options.cache_bytes or options.disk_bytes
-        return {
-            "origin": Place(file="origin", size=options.disk_bytes),
-            "cache": Place(file="cache", size=cache_bytes),
-            "barrier": Place(file="barrier", size=BARRIER_BYTES),
-        }
+        sizes = [options.disk_bytes, cache_bytes, BARRIER_BYTES]
+        if options.logs:
+            sizes += [LOG_BYTES, LOG_BYTES]
+        return {use: Place(file=use, size=size) for use, size in zip(DISKS, sizes, strict=False)}
 
     def _command(self, line: int) -> list[str]:
-        modules = self.image.modules((*MODULES, *self.options.extra_modules))
+        logs = ("dm-log-writes",) if self.options.logs else ()
+        modules = self.image.modules((*MODULES, *logs, *self.options.extra_modules))
         exchange = str(self.private.exchange)
         devices = {
-            "disks": {"origin": "ubda", "cache": "ubdb", "barrier": "ubdc"},
+            "disks": {
+                use: f"ubd{letter}" for use, letter in zip(self.disks, "abcde", strict=False)
+            },
             "line": "/sys/class/tty/ttyS0/dev",
             "exchange_mount": ["none", "hostfs", exchange],
         }
@@ -41,7 +46,7 @@ class UserModeLinux(Machine):
             str(self.image.path),
             f"mem={self.options.memory_mib}M",
             *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}"),
-            *(f"ubd0={fast}/origin", f"ubd1={fast}/cache", f"ubd2={fast}/barrier"),
+            *(f"ubd{number}={fast}/{use}" for number, use in enumerate(self.disks)),
             *("con0=null,fd:1", "con=null", f"ssl0=fd:{line}", "ssl=null"),
             *(f"uml_dir={fast}/", "umid=kernel", "log_buf_len=256K", "quiet"),
             *("seccomp=auto", "random.trust_cpu=on"),

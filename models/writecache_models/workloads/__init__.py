@@ -11,7 +11,7 @@ from typing import Final
 
 from writecache_models.images import DAMAGES, Geometry, crafted_cache
 from writecache_models.trace import Trace
-from writecache_models.workloads import aimed, damaged, failing, requests, tables, timers
+from writecache_models.workloads import aimed, crowds, damaged, failing, requests, tables, timers
 from writecache_models.workloads.author import Author
 from writecache_models.workloads.memory import on_either
 
@@ -33,6 +33,7 @@ FAMILIES: Final[dict[str, tuple[Story, int]]] = {
     "sleeps": (timers.sleeps, 1),
     "pauses": (timers.pauses, 0),
     "failing": (failing.failing, 0),
+    "crowds": (crowds.crowds, 0),
     **{story.__name__: (story, 0) for story in aimed.STORIES},
 }
 """Families of workloads, with how often each is drawn."""

@@ -89,3 +89,9 @@ class Author:
                     self.do("flush")
                 case _:
                     self.discard()
+
+    def together(self, clients: int, longest: int = 1) -> None:
+        """Append what `mixed` would, of as many clients at once."""
+        before = len(self.ops)
+        self.mixed(clients, longest)
+        self.ops[before:] = [["together", *self.ops[before:]]]

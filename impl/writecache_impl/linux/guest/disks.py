@@ -6,6 +6,8 @@ Kernel facts
       bio-based device is counted from submission to completion, flushes too (request-based disks
       hide those). So ``/proc/diskstats`` says exactly whether I/O is in flight, and any that came
       and went since the last look has changed a line.
+    * A log of what is written (dm-log-writes) takes the place of dm-linear: it passes sectors on as
+      they are, so a disk with a log lies on the first sectors of its device.
     * One processor, no preemption: while this process runs nothing else does, and `sched_yield`
       lets every runnable thread go first. ``/proc/loadavg`` counts runnable tasks: 1 is us alone.
 
@@ -22,6 +24,7 @@ import mmap
 import os
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from .devicemapper import DeviceMapper
 
@@ -38,17 +41,33 @@ FAULT_PARAMS = {"error": "", "flakey": " 0 1 1 error_writes"}
 """What follows the place in a target's parameters; `flakey` is up for 0 s, and down for ever."""
 
 
-class Disk:
-    """The first sectors of a device ("major:minor") that is as large as any trace needs."""
+class Under(NamedTuple):
+    """What a disk lies on."""
 
-    def __init__(self, mapper: DeviceMapper, name: bytes, whole: str) -> None:
-        self.mapper, self.name, self.whole = mapper, name, whole
+    whole: str
+    """A device ("major:minor")."""
+    first: int = 0
+    """The sector of it that is the disk's first one."""
+    log: str | None = None
+    """The device that logs what the disk is told to write; None: nothing does."""
+
+
+class Disk:
+    """Some sectors of a device that is as large as any trace needs."""
+
+    def __init__(self, mapper: DeviceMapper, name: bytes, under: Under) -> None:
+        self.mapper, self.name, self.under = mapper, name, under
         self.dev = mapper.create(name)[1]
         self.sectors = self.delay = 0
         self.fault: Fault | None = None
 
+    def lie_on(self, under: Under) -> None:
+        """Lie on something else as soon as it becomes anything; a log always begins anew."""
+        if under != self.under or under.log:
+            self.under, self.sectors = under, 0
+
     def become(self, sectors: int, delay: int = 0, fault: Fault | None = None) -> None:
-        """Become the first `sectors` sectors; writes take `delay` ms longer, and some fail."""
+        """Have so many sectors; writes take `delay` ms longer, and some fail."""
         if (sectors, delay, fault) == (self.sectors, self.delay, self.fault):
             return
         kind, first, failing = fault or ("", sectors, 0)
@@ -56,7 +75,7 @@ class Disk:
         end = min(first + failing, sectors)
         targets = [self._working(0, first, delay)] if first else []
         if end > first:
-            place = f"{self.whole} {first}" if kind == "flakey" else ""
+            place = f"{self.under.whole} {self.under.first + first}" if kind == "flakey" else ""
             targets.append((end - first, kind.encode(), place + FAULT_PARAMS[kind]))
         if end < sectors:
             targets.append(self._working(end, sectors, delay))
@@ -67,7 +86,11 @@ class Disk:
 
     def _working(self, first: int, end: int, delay: int) -> tuple[int, bytes, str]:
         """Return a target whose I/O succeeds."""
-        place = f"{self.whole} {first}"
+        place = f"{self.under.whole} {self.under.first + first}"
+        if self.under.log:
+            return end - first, b"log-writes", f"{self.under.whole} {self.under.log}"
+        if self.under.first:  # what dm-linear does, but it tells of a flush where it comes from
+            return end - first, b"flakey", f"{place} 1 0"
         if delay:
             return end - first, b"delay", f"{place} 0 {place} {delay}"
         return end - first, b"linear", place

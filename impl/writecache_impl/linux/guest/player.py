@@ -1,40 +1,26 @@
 """Plays one operation after the other on the dm-writecache device and describes what it saw.
 
-Kernel facts: page faults are dear in user mode, so one page-aligned buffer that was touched once
-serves all I/O; direct bios of up to 1 MiB reach the target whole; the block size, and with it the
-alignment of direct I/O, may change with a new table, so the device is opened anew after one. A
-request that the target splits is mapped piece by piece; a kernel with voluntary preemption may run
-the work of an earlier piece before the next, or not, as time has it. With real-time priority for
-the length of an operation it never does unless the operation itself waits.
+Kernel facts: the block size, and with it the alignment of direct I/O, may change with a new table,
+so the device is opened anew after one. A request that the target splits is mapped piece by piece; a
+kernel with voluntary preemption may run the work of an earlier piece before the next, or not, as
+time has it. With real-time priority for the length of an operation it never does unless the
+operation itself waits.
 """
 
-import fcntl
-import hashlib
-import mmap
 import os
-import struct
 import time
 from collections.abc import Sequence
 from typing import Any
 
+from .clients import Client, Crowd, Step
 from .devicemapper import STATUS_TABLE_FLAG, DeviceMapper
 from .disks import Disk, Settling
 from .kernel import KernelLog, errno_name
+from .logs import Logs
 
 NAME = b"writecache"
-SECTOR = 512
-BLKDISCARD = 0x1277
 BEGUN_SECONDS = 0.03
-MASK_64 = (1 << 64) - 1
-Step = dict[str, Any]
-
-
-def fill(buffer: "mmap.mmap | bytearray", sector: int, count: int, tag: int) -> None:
-    """Write the content of `count` sectors from `sector` on: each 32 times (tag, sector)."""
-    words = struct.Struct("<QQ")
-    for index in range(count):
-        pair = words.pack(tag & MASK_64, (sector + index) & MASK_64)
-        buffer[index * SECTOR : (index + 1) * SECTOR] = pair * 32
+REQUESTS = ("write", "write_dsync", "read", "flush", "discard", "together")
 
 
 class Player:
@@ -43,13 +29,13 @@ class Player:
     def __init__(
         self,
         mapper: DeviceMapper,
-        cache: Disk,
-        origin: Disk,
+        logs: Logs,
         barrier: str,
         settle_s: float,
         exclusive: bool,
     ) -> None:
-        self.mapper, self.cache, self.origin = mapper, cache, origin
+        self.mapper, self.logs = mapper, logs
+        self.cache, self.origin = logs.cache, logs.origin
         self.exclusive, self.first = exclusive, False
         self.settling = Settling(barrier)
         self.settle_s = settle_s
@@ -58,39 +44,38 @@ class Player:
         self.path = ""
         self.fd: int | None = None
         self.exists = self.suspended = False
-        self._allocate(1 << 20)
+        self.client, self.crowd = Client(), Crowd()
 
-    def _allocate(self, size: int) -> None:
-        self.buffer = mmap.mmap(-1, size)
-        self.buffer.write(bytes(size))
-        self.view = memoryview(self.buffer)
-
-    def reset(self, table: str, cache_sectors: int, origin_sectors: int, origin_delay: int) -> None:
+    def reset(
+        self, table: str, cache_sectors: int, origin_sectors: int, origin_delay: int, logs: str
+    ) -> None:
         """Remove the device and give the disks new sizes; `table` is the one to open with.
 
-        Writes of the origin take `origin_delay` milliseconds longer.
+        Writes of the origin take `origin_delay` milliseconds longer; `logs` says what is logged.
         """
         self._close()
         if self.exists:
             self.mapper.remove(NAME)
         self.exists = self.suspended = False
         self.table = table
-        self.cache.become(cache_sectors)
-        self.origin.become(origin_sectors, origin_delay)
+        self.logs.begin(logs, cache_sectors, origin_sectors, origin_delay)
         self.settling.patience = 1.5 * origin_delay / 1000
 
     def play(self, op: Sequence[Any]) -> Step | None:
         """Play one operation, settle, describe; None for one that has no device to act on."""
         begun = op[0] == "begin"
         kind, *arguments = op[1:] if begun else op
-        needs_running = kind in ("write", "write_dsync", "read", "flush", "discard")
+        needs_running = kind in REQUESTS
         absent = kind not in ("open", "fail", "heal") and not self.exists
         if absent or (needs_running and self.suspended):  # suspended, it would wait for ever
             return None
         seen: Step = {}
         self._first(self.exclusive)
         try:
-            getattr(self, "op_" + kind)(seen, *arguments)
+            if needs_running:
+                seen.update(self._request(kind, arguments))
+            else:
+                getattr(self, "op_" + kind)(seen, *arguments)
         except OSError as error:
             seen["errno"] = errno_name(error.errno or 0)
         self._first(False)
@@ -162,47 +147,11 @@ class Player:
             if self.exists:
                 self.fd = os.open(self.path, os.O_RDWR | os.O_DIRECT)
 
-    def _window(self, count: int) -> memoryview:
-        if count * SECTOR > len(self.view):
-            self._allocate(count * SECTOR)
-        return self.view[: count * SECTOR]
-
-    def _write(self, seen: Step, sector: int, count: int, tag: int, flags: int) -> None:
+    def _request(self, kind: str, arguments: Sequence[Any]) -> Step:
         assert self.fd is not None
-        window = self._window(count)
-        fill(self.buffer, sector, count, tag)
-        done = os.pwritev(self.fd, [window], sector * SECTOR, flags)
-        if done != len(window):
-            seen["short"] = done
-
-    def op_write(self, seen: Step, sector: int, count: int, tag: int) -> None:
-        """Direct write."""
-        self._write(seen, sector, count, tag, 0)
-
-    def op_write_dsync(self, seen: Step, sector: int, count: int, tag: int) -> None:
-        """Direct write with RWF_DSYNC."""
-        self._write(seen, sector, count, tag, os.RWF_DSYNC)
-
-    def op_read(self, seen: Step, sector: int, count: int) -> None:
-        """Direct read."""
-        assert self.fd is not None
-        window = self._window(count)
-        # What a kernel does not fill in must not depend on what was there before.
-        window[:] = bytes(len(window))
-        done = os.preadv(self.fd, [window], sector * SECTOR)
-        if done != len(window):
-            seen["short"] = done
-        seen["read"] = hashlib.sha256(window[:done]).hexdigest()[:16]
-
-    def op_flush(self, seen: Step) -> None:
-        """Fsync of the device."""
-        assert self.fd is not None
-        os.fsync(self.fd)
-
-    def op_discard(self, seen: Step, sector: int, count: int) -> None:
-        """BLKDISCARD."""
-        assert self.fd is not None
-        fcntl.ioctl(self.fd, BLKDISCARD, struct.pack("=QQ", sector * SECTOR, count * SECTOR))
+        if kind == "together":
+            return {"together": self.crowd.request(self.fd, arguments)}
+        return self.client.request(self.fd, [kind, *arguments])
 
     def op_message(self, seen: Step, *words: str) -> None:
         """Send a device-mapper message."""

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from .clients import Step
 from .devicemapper import DeviceMapper
-from .disks import Disk
+from .disks import Disk, Under
 from .kernel import (
     device_numbers,
     fix_io_priority,
@@ -27,7 +28,8 @@ from .kernel import (
     power_off,
     set_io_scheduler,
 )
-from .player import NAME, Player, Step
+from .logs import Logs
+from .player import NAME, Player
 
 
 class Line:
@@ -71,22 +73,22 @@ class Guest:
         }
         with open(f"/sys/block/{config['disks']['cache']}/queue/dax") as dax:
             self.memory = dax.read().strip() == "1"
-        origin_dev, cache_dev = ("{}:{}".format(*numbers[use]) for use in ("origin", "cache"))
+        devices = {use: "{}:{}".format(*number) for use, number in numbers.items()}
         if config["scheduler"] is not None:
-            set_io_scheduler(config["scheduler"], origin_dev, cache_dev)
+            set_io_scheduler(config["scheduler"], devices["origin"], devices["cache"])
         mapper = DeviceMapper(nodes)
         self.version = mapper.target_version(NAME)
         if self.version is None:
             raise RuntimeError(f"this kernel has no target {NAME.decode()}")
         self.delays = mapper.target_version(b"delay") is not None
         self.fails = mapper.target_version(b"flakey") is not None
-        origin = Disk(mapper, b"origin", origin_dev)
-        cache = Disk(mapper, b"cache", cache_dev)
+        self.logs = mapper.target_version(b"log-writes") is not None
+        origin = Disk(mapper, b"origin", Under(devices["origin"]))
+        cache = Disk(mapper, b"cache", Under(devices["cache"]))
+        logs = Logs(mapper, cache, origin, devices)
         barrier = f"{nodes}/barrier"
         os.mknod(barrier, 0o060600, os.makedev(*numbers["barrier"]))
-        self.player = Player(
-            mapper, cache, origin, barrier, config["settle_s"], config["exclusive"]
-        )
+        self.player = Player(mapper, logs, barrier, config["settle_s"], config["exclusive"])
 
     def hello(self) -> Step:
         """Say who answers."""
@@ -97,6 +99,7 @@ class Guest:
             "target": self.version,
             "delays": self.delays,
             "fails": self.fails,
+            "logs": self.logs,
             "memory": self.memory,
         }
 
@@ -110,8 +113,11 @@ class Guest:
     def answer(self, request: list[Any]) -> None:
         """Answer one request."""
         match request:
-            case ["reset", table, cache_sectors, origin_sectors, origin_delay]:
-                self.player.reset(table, cache_sectors, origin_sectors, origin_delay)
+            case ["reset", table, cache_sectors, origin_sectors, origin_delay, logs]:
+                self.player.reset(table, cache_sectors, origin_sectors, origin_delay, logs)
+                self.line.send({"ready": True})
+            case ["end logs"]:
+                self.player.logs.end()
                 self.line.send({"ready": True})
             case ["play", lockstep, ops]:
                 self.play(ops, lockstep)

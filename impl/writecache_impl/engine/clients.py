@@ -1,0 +1,265 @@
+"""Clients: requests as they come, cut into pieces, each mapped under the lock.
+
+Data of the cache is stored and loaded with the lock held; the origin is read and written without
+it.  A suspended device lets requests wait.  A request of more than 1 MiB is done as several.
+
+An exception that is none of the devices' (a signal's, say, or no memory) may have come between two
+changes that belong together: nothing is committed after it, so that what is durable stays right,
+and the engine is as after an I/O error.
+"""
+
+import errno
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+from writecache_impl.engine import commit
+from writecache_impl.engine.background import Background
+from writecache_impl.engine.errors import ClosedError, EngineError, RequestError
+from writecache_impl.engine.requests import map_discard, map_flush, map_read, map_write
+from writecache_impl.engine.requests_pmem import end_write_pmem, map_write_pmem
+from writecache_impl.engine.state import READ_HITS, READS, Cache
+
+BIO_SIZE: Final = 2**20
+"""Bytes of the largest request that is mapped as one."""
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class Clients:
+    """What any thread may ask of a loaded cache."""
+
+    def __init__(self, background: Background) -> None:
+        self.background = background
+        self.lock = background.lock
+        self._wc: Cache | None = None
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read; raises RequestError: EIO, or EINVAL for what is no blocks of the device."""
+        with self.lock:
+            wc = self._wc
+            # A request that is one cached block, which is nearly all of them.
+            if wc is not None and size == wc.config.block_size and not offset % size:
+                entries = wc.entries
+                index = entries.find(offset >> 9)
+                if index >= 0 and not (wc.suspended or wc.unwritten or wc.config.pmem_mode):
+                    wc.stats[READS] += 1
+                    wc.stats[READ_HITS] += 1
+                    try:
+                        return wc.cache.read(wc.config.data_start + index * size, size)
+                    except OSError as error:
+                        raise failed("read") from error
+            self._check(offset, size, errno.EINVAL)
+        found: list[bytes] = []
+        is_bad = False
+        for begin in range(offset, offset + size, BIO_SIZE):
+            length = min(BIO_SIZE, offset + size - begin)
+            is_bad |= not self._guarded(self._read, begin, length, found)
+        if is_bad:
+            raise failed("read")
+        return b"".join(found)
+
+    def write(
+        self,
+        offset: int,
+        data: bytes | bytearray | memoryview,
+        *,
+        fua: bool = False,
+        preflush: bool = False,
+    ) -> None:
+        """Write; with `fua` durably, with `preflush` after a flush.
+
+        Raises RequestError with EIO; EINVAL for what is no blocks of the device, ENOSPC for what
+        lies behind its end.
+        """
+        view = memoryview(data).cast("B")
+        with self.lock:
+            self._check(offset, len(view), errno.ENOSPC)
+        if preflush:
+            self.flush()
+        is_good = True
+        for begin in range(0, len(view), BIO_SIZE):
+            piece = view[begin : begin + BIO_SIZE] if len(view) > BIO_SIZE else view
+            end = self._guarded(self._write, offset + begin, piece, fua)
+            if end is None:
+                raise failed("write")
+            is_good &= end
+        if not is_good:
+            raise failed("write")
+
+    def flush(self) -> None:
+        """Make durable what had been written before; raises RequestError with EIO."""
+        if not self._guarded(self._flush):
+            raise failed("flush")
+
+    def discard(self, offset: int, size: int) -> None:
+        """Forget a range: it reads as zeros, or as anything that it ever held.
+
+        Raises RequestError with EIO, or with EINVAL for what is no blocks of the device.
+        """
+        with self.lock:
+            self._check(offset, size, errno.EINVAL)
+        if size and not self._guarded(self._discard, offset, size):
+            raise failed("discard")
+
+    # Pieces
+
+    def _read(self, offset: int, size: int, found: list[bytes]) -> bool:
+        """Append what is read; False where a piece of it has failed."""
+        sector, end = offset >> 9, (offset + size) >> 9
+        is_good = True
+        while sector < end:
+            with self.lock:
+                wc = self._live()
+                if (sector | end) & (wc.config.block_sectors - 1):
+                    # Cut off by an entry at no multiple of a block.
+                    found.append(bytes(512 * (end - sector)))
+                    return False
+                piece = map_read(wc, sector, end - sector)
+                if piece.around:
+                    wc.in_flight += 1
+            data = piece.data
+            if piece.around:
+                try:
+                    data = wc.origin.read(sector << 9, piece.n_sectors << 9)
+                except OSError:
+                    pass
+                finally:
+                    self._end_around(wc)
+            is_good &= data is not None
+            found.append(bytes(piece.n_sectors << 9) if data is None else data)
+            sector += piece.n_sectors
+        return is_good
+
+    def _write(self, offset: int, data: memoryview, fua: bool) -> bool | None:
+        """Whether all of it was written; None: it was refused, and nothing more shall come."""
+        sector, position = offset >> 9, 0
+        is_good = True
+        while position < len(data):
+            with self.lock:
+                wc = self._live()
+                rest = data[position:] if position else data
+                if (sector | len(rest) >> 9) & (wc.config.block_sectors - 1):
+                    return None
+                pmem_mode = wc.config.pmem_mode
+                if wc.error:
+                    map_write(wc, sector, rest)
+                    return None
+                if pmem_mode:
+                    piece = map_write_pmem(wc, sector, rest, fua)
+                else:
+                    piece = map_write(wc, sector, rest)
+                if not piece.n_sectors:
+                    self.background.wait_for_block()
+                    continue
+                if piece.around:
+                    self._begin_around(wc)
+                elif fua and not pmem_mode and not piece.failed:
+                    commit.flush(wc)
+                    if commit.must_stop(wc):
+                        return None
+                size = piece.n_sectors << 9
+                if pmem_mode and not piece.around:
+                    ends_here = size == len(rest)
+                    if piece.failed or (ends_here and not end_write_pmem(wc, fua)):
+                        return None
+            if piece.around:
+                is_good &= self._write_around(wc, sector, rest[:size], fua)
+            is_good &= not piece.failed
+            sector += piece.n_sectors
+            position += size
+        return is_good
+
+    def _write_around(self, wc: Cache, sector: int, data: memoryview, fua: bool) -> bool:
+        try:
+            wc.origin.write(sector << 9, data, fua)
+        except OSError:
+            return False
+        finally:
+            self._end_around(wc, writes=True)
+        return True
+
+    def _flush(self) -> bool:
+        """Commit, then flush the origin, which has what went past the cache."""
+        with self.lock:
+            wc = self._live()
+            if not map_flush(wc):
+                return False
+            self._begin_around(wc)
+        try:
+            wc.origin.flush()
+        except OSError:
+            return False
+        finally:
+            self._end_around(wc, writes=True)
+        return True
+
+    def _discard(self, offset: int, size: int) -> bool:
+        with self.lock:
+            wc = self._live()
+            if not map_discard(wc, offset >> 9, size >> 9):
+                return False
+            wc.in_flight += 1
+        try:
+            wc.origin.discard(offset, size)
+        except OSError:
+            return False
+        finally:
+            self._end_around(wc)
+        return True
+
+    # Who may, and who is about
+
+    def _live(self) -> Cache:
+        """The cache, once it runs; with the lock held.  Raises ClosedError."""
+        while True:
+            wc = self._wc
+            if wc is None:
+                raise ClosedError(errno.ENODEV, "the engine is closed")
+            if not wc.suspended:
+                return wc
+            self.background.wait_until(lambda: self._wc is None or not self._wc.suspended)
+
+    def _check(self, offset: int, size: int, beyond: int) -> None:
+        """Raise what the block layer has for a request that is no blocks of the device."""
+        wc = self._wc
+        if wc is None:
+            raise ClosedError(errno.ENODEV, "the engine is closed")
+        if offset < 0 or size < 0 or offset + size > wc.origin.size:
+            raise RequestError(beyond, "the request reaches behind the end of the device")
+        if (offset | size) & (wc.config.block_size - 1):
+            raise RequestError(errno.EINVAL, "the request is no whole blocks of the device")
+
+    def _begin_around(self, wc: Cache) -> None:
+        """Something goes to the origin that writes; with the lock held."""
+        wc.in_flight += 1
+        if wc.config.pause:
+            wc.origin_writes_in_flight += 1
+
+    def _end_around(self, wc: Cache, writes: bool = False) -> None:
+        """The origin is done with a piece; without the lock."""
+        with self.lock:
+            wc.in_flight -= 1
+            if writes and wc.config.pause:
+                wc.origin_writes_in_flight -= 1
+                if not wc.origin_writes_in_flight:
+                    wc.origin_idle_since = wc.now()
+            if not wc.in_flight:
+                wc.wake()
+
+    def _guarded(
+        self, do: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        """Do something that must not be left half done."""
+        try:
+            return do(*args, **kwargs)
+        except EngineError:
+            raise
+        except BaseException:
+            if self._wc is not None:
+                self._wc.error = True
+            raise
+
+
+def failed(what: str) -> RequestError:
+    """What a request that failed raises."""
+    return RequestError(errno.EIO, f"the {what} has failed")

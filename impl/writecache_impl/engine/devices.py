@@ -1,0 +1,220 @@
+"""Devices: what the engine stands on.  Reading, writing, flushing, discarding, and nothing else.
+
+A write is not durable before a `flush` that begins after it, unless it says `fua`.  Until then a
+loss of power keeps any of its sectors of 512 bytes, whatever the others do: whoever implements a
+device promises no more, and the engine asks for no more.
+
+Two kinds stand on files or block devices: `MappedDevice`, whose content is mapped into memory (a
+cache), and `FileDevice`, which is read and written by system calls (an origin).  Both keep a lock
+for as long as they are open, so that nobody else opens them through this module.
+
+Offsets and sizes are bytes and whole sectors, but for the words of 8 bytes that persistent-memory
+mode stores.  Every method raises OSError where the device fails.
+"""
+
+import errno
+import fcntl
+import mmap
+import os
+import stat
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Final
+
+from writecache_impl.engine.errors import UnusableDeviceError
+from writecache_impl.engine.holes import punch
+
+_PAGE: Final = mmap.PAGESIZE
+
+
+class Device(ABC):
+    """A string of bytes of fixed size."""
+
+    name: str
+    """As messages call it."""
+    size: int
+    """In bytes, a multiple of 512."""
+
+    @abstractmethod
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes as they were written last."""
+
+    @abstractmethod
+    def write(self, offset: int, data: bytes | memoryview, fua: bool = False) -> None:
+        """Write, and with `fua` make durable.  A write that fails may have written any sector."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Make every write durable that ended before this began."""
+
+    @abstractmethod
+    def discard(self, offset: int, size: int) -> None:
+        """The bytes are not needed: they become zero, or stay."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of it.  Nothing is flushed."""
+
+
+class _OpenFile(Device):
+    """A file or block device that is open and locked."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = os.fspath(path)
+        self._flush_error: int | None = None
+        self.fd = _open_exclusively(self.name)
+        try:
+            self.regular = stat.S_ISREG(os.fstat(self.fd).st_mode)
+            self.size = os.lseek(self.fd, 0, os.SEEK_END) // 512 * 512
+        except OSError:
+            os.close(self.fd)
+            raise
+
+    def check_size(self) -> None:
+        """Raise OSError where the file has been cut since it was opened."""
+        if self.regular and os.fstat(self.fd).st_size < self.size:
+            raise OSError(errno.EIO, f"{self.name} has been truncated")
+
+    def flush(self) -> None:
+        """Flush what the kernel has of it, what was stored through a mapping too.
+
+        A flush that failed may have given up what it could not write, and the kernel tells that
+        once only: every later one fails, too.
+        """
+        if self._flush_error is not None:
+            raise OSError(self._flush_error, f"{self.name} has failed a flush before")
+        self.check_size()
+        try:
+            os.fdatasync(self.fd)
+        except OSError as error:
+            self._flush_error = error.errno
+            raise
+
+    def discard(self, offset: int, size: int) -> None:
+        """Punch a hole where the file system or the device can; else leave it as it is."""
+        punch(self.fd, offset, size, self.regular)
+
+    def close(self) -> None:
+        """Close it, and with that unlock it."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class FileDevice(_OpenFile):
+    """Read and written by system calls."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read, as often as it takes; an end of the file before the end is an error."""
+        data = os.pread(self.fd, size, offset)
+        while len(data) < size:
+            more = os.pread(self.fd, size - len(data), offset + len(data))
+            if not more:
+                raise OSError(errno.EIO, f"{self.name} ends at byte {offset + len(data)}")
+            data += more
+        return data
+
+    def write(self, offset: int, data: bytes | memoryview, fua: bool = False) -> None:
+        """Write, as often as it takes."""
+        if offset + len(data) > self.size:
+            raise OSError(errno.EIO, f"{self.name} has no byte {offset + len(data) - 1}")
+        flags = os.RWF_DSYNC if fua else 0
+        written = self._write_some(data, offset, flags)
+        while written < len(data):
+            more = self._write_some(data[written:], offset + written, flags)
+            if not more:
+                raise OSError(errno.EIO, f"{self.name} takes no more at byte {offset + written}")
+            written += more
+
+    def _write_some(self, data: bytes | memoryview, offset: int, flags: int) -> int:
+        if not flags:
+            return os.pwrite(self.fd, data, offset)
+        try:
+            return os.pwritev(self.fd, [data], offset, flags)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise
+        written = os.pwrite(self.fd, data, offset)
+        os.fdatasync(self.fd)
+        return written
+
+
+class MappedDevice(_OpenFile):
+    """Mapped into memory; a store is a write, a load a read.
+
+    A regular file gets all its blocks when it is opened: a store into a hole that finds no room
+    would end the process.  So does a store or a load behind the end of a file that was cut under
+    it, or a load that the disk fails; `FileDevice` reports these instead.  The process then ends as
+    by a crash, and what was durable stays.
+
+    A store may be on its way to the disk while the next one changes the same sector.  The engine
+    therefore changes no more of a sector that recovery reads than one word of 8 bytes at a time.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], preallocate: bool = True) -> None:
+        super().__init__(path)
+        try:
+            if self.size == 0:
+                raise UnusableDeviceError(errno.EINVAL, f"{self.name} is empty")
+            if self.regular and preallocate:
+                os.posix_fallocate(self.fd, 0, self.size)
+            self.map = mmap.mmap(self.fd, self.size)
+        except BaseException:
+            super().close()
+            raise
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Load."""
+        return self.map[offset : offset + size]
+
+    def write(self, offset: int, data: bytes | memoryview, fua: bool = False) -> None:
+        """Store; with `fua` wait until the pages are on the disk."""
+        end = offset + len(data)
+        self.map[offset:end] = data
+        if fua:
+            self.check_size()
+            first = offset // _PAGE * _PAGE
+            self.map.flush(first, end - first)
+
+    def close(self) -> None:
+        """Unmap and close it."""
+        if not self.map.closed:
+            self.map.close()
+        super().close()
+
+
+def _open_exclusively(name: str) -> int:
+    """Open a file or a block device for reading and writing, so that nobody else can.
+
+    Two that ask for the same exclusion are kept apart: for a block device that is O_EXCL, which
+    file systems and device-mapper hold too; for a file it is `flock`.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC
+    try:
+        if stat.S_ISBLK(os.stat(name).st_mode):
+            flags |= os.O_EXCL
+        fd = os.open(name, flags)
+    except OSError as error:
+        busy = error.errno == errno.EBUSY
+        reason = "is in use" if busy else f"cannot be opened: {error.strerror}"
+        raise UnusableDeviceError(error.errno or errno.EIO, f"{name} {reason}") from error
+    try:
+        mode = os.fstat(fd).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            raise UnusableDeviceError(errno.ENOTBLK, f"{name} is no file and no block device")
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise UnusableDeviceError(errno.EBUSY, f"{name} is in use") from error
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def same_file(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
+    """Whether two paths name one file; False where one does not exist."""
+    try:
+        return Path(first).samefile(second)
+    except OSError:
+        return False

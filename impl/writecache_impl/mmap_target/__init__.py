@@ -1,0 +1,1 @@
+"""The engine as a target of `writecache conform`: played, crashed and killed, and judged."""

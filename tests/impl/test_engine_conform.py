@@ -1,0 +1,127 @@
+"""The engine beside the repaired reference; crashed, killed; and mistakes that must be noticed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from commands import command
+
+from writecache_impl.cli import engine_job, vectors
+from writecache_impl.engine import commit
+from writecache_impl.mmap_target import crashes, kills, mutants, stories
+from writecache_impl.mmap_target.playing import judge_engine, replay_vectors, smallest
+from writecache_models.fixtures import shipped_vectors
+from writecache_models.vectors import Trace, read_traces, write_traces
+
+
+def recorded(name: str, n_traces: int) -> list[Trace]:
+    (file,) = (file for file in shipped_vectors() if file.name == f"{name}.jsonl.xz")
+    return list(read_traces(file))[:n_traces]
+
+
+def test_random_traces_do_what_the_repaired_reference_does() -> None:
+    played = judge_engine(seed="test", seconds=60, max_steps=1500)
+    assert played.steps >= 1500
+    assert played.diverged == []
+
+
+def test_a_mistake_diverges_and_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit, "free_replaced", lambda wc, committed: None)
+    played = judge_engine(seed="test", seconds=60)
+    ((trace, _),) = played.diverged
+    trace, report = smallest(trace)
+    assert len(trace.steps) < 12
+    assert report.divergence is not None
+
+
+@pytest.mark.parametrize("name", ["bookworm", "sid-aimed", "bookworm-pmem"])
+def test_kernels_vectors_are_done_until_a_repair_acts(name: str) -> None:
+    traces = recorded(name, 12)
+    replayed = replay_vectors(traces)
+    assert replayed.diverged == []
+    n_steps = sum(len(trace.steps) for trace in traces)
+    assert replayed.as_recorded + replayed.left_out == n_steps
+    assert replayed.as_recorded > n_steps * 0.6
+
+
+def test_no_crash_of_the_engine_breaks_the_contract() -> None:
+    found = [crashes.judge(stories.draw(f"test-{number}"), 12, 8) for number in range(12)]
+    assert [one.violations for one in found if one.violations] == []
+    assert sum(one.states for one in found) > 500
+    assert any(one.story.pmem_mode for one in found)
+    assert any(one.story.clients > 1 for one in found)
+    assert any(one.story.fails for one in found)
+
+
+QUICK = (
+    *("commit-without-flush", "superblock-before-entries", "older-duplicate-wins"),
+    *("home-without-origin-flush", "fua-not-committed", "flush-misses-the-origin"),
+    *("format-version-first", "freed-without-telling", "flush-forgets-overwritten"),
+    *("overwrites-under-writeback", "resume-without-erasing", "two-entries-in-one-commit"),
+)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_planted_mistake_is_caught_by_a_crash(name: str) -> None:
+    assert mutants.hunt(name, seconds=30) is not None
+
+
+def test_kills_of_a_real_process_break_nothing(tmp_path: Path) -> None:
+    killed = kills.kill_and_recover(tmp_path, "test", seconds=4)
+    assert killed.violations == []
+    assert killed.kills > 3
+
+
+def test_a_planted_mistake_is_caught_by_a_kill(tmp_path: Path) -> None:
+    killed = kills.kill_and_recover(tmp_path, "test", seconds=30, mutant="fua-not-committed")
+    assert killed.violations
+
+
+def test_the_command_judges_the_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_traces(tmp_path / "few.jsonl", recorded("bookworm", 3))
+    monkeypatch.setattr(vectors, "shipped_vectors", lambda: [tmp_path / "few.jsonl"])
+    asked = ("conform", "--target", "mmap", "--seconds", 1, "--seed", "7", "-o", tmp_path)
+    done = command(*asked, "--json")
+    assert done.code == 0
+    assert done.json["divergences"] == 0
+    assert done.json["random"]["steps"] > 0
+    assert done.json["vectors"]["as_recorded"] > 0
+    assert "steps as recorded" in command(*asked).out
+    done = command("conform", "--target", "mmap", "--crash", "--seconds", 3, "--json")
+    assert done.code == 0
+    assert done.json["violations"] == []
+    assert done.json["kills"] > 0
+
+
+def test_a_divergence_is_kept_as_a_vector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(commit, "free_replaced", lambda wc, committed: None)
+    asked = ("conform", "--target", "mmap", "--errors", "--seconds", 30, "--seed", "7")
+    done = command(*asked, "-o", tmp_path)
+    assert done.code == 1
+    assert "shrunk:" in done.err
+    (kept,) = tmp_path.iterdir()
+    (trace,) = read_traces(kept)
+    assert replace(trace, steps=()).steps == ()
+
+
+def test_violations_are_told_with_the_seed_that_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with mutants.planted("fua-not-committed"):
+        done = command("conform", "--target", "mmap", "--crash", "--seconds", 20, "--seed", "3")
+    assert done.code == 1
+    assert "story 3-" in done.err
+    assert engine_job.MOMENTS > 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--target", "mmap", "--target", "reference"),
+        ("--target", "mmap", "--profile", "1.6.0"),
+        ("--crash",),
+        ("--crash", "--target", "reference"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(wrong: tuple[str, ...]) -> None:
+    done = command("conform", *wrong)
+    assert done.code == 2
+    assert "Traceback" not in done.err
