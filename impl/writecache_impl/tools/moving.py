@@ -78,11 +78,7 @@ class Mover:
 
     def _read(self, first: int, end: int, runs: "array[int]") -> bool:
         """Read blocks into the buffer; False where one cannot be read."""
-        size, start, blocks = (
-            self.geometry.block_size,
-            self.geometry.data_start,
-            self.picture.blocks,
-        )
+        size, blocks = self.geometry.block_size, self.picture.blocks
         places = runs[bisect_left(runs, first + 1) : bisect_left(runs, end)]
         edges = numbers([first, *places, end])
         offsets = numbers(self.geometry.block_at(blocks[place]) for place in edges[:-1])
