@@ -15,9 +15,10 @@ from random import Random
 from typing import Any, Final
 
 from writecache_impl.judging import Workers, default_jobs
-from writecache_impl.linux import UNUSABLE, LinuxTarget, one_line
+from writecache_impl.linux import UNUSABLE, KernelUnavailable, LinuxTarget, one_line
 from writecache_impl.linux.writelog import Entry
 from writecache_impl.live import LONGEST_OPERATION, check_release
+from writecache_impl.logging_kernels import tells_flushes_apart
 from writecache_impl.recording import HungError, record
 from writecache_models.crashing import Setting
 from writecache_models.judge import Report, judge
@@ -137,6 +138,8 @@ def crash_kernel(
     ):
         if profile is None:
             check_release(target)
+        if not tells_flushes_apart(target):
+            raise KernelUnavailable("a log under both devices does not say whose its flushes are")
         run = _Run(target, workers, profile, CrashResult(kernel, target.kernel_version), seed)
         started = time.monotonic()
         number = 0

@@ -1,7 +1,7 @@
 """A live kernel beside the reference: random traces, judged while the next are being played."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -9,6 +9,7 @@ from typing import Any
 
 from writecache_impl.judging import Judges
 from writecache_impl.linux import UNUSABLE, KernelUnavailable, LinuxTarget, one_line
+from writecache_impl.logging_kernels import kinds_of_logs
 from writecache_impl.recording import HungError, record
 from writecache_models.judge import Report, judge
 from writecache_models.shrink import shrink
@@ -78,13 +79,13 @@ def judge_kernel(
     max_steps: int | None,
     seed: str,
     family: str | None,
-    logs: Sequence[str] = (NO_LOGS,),
+    io_order: bool = False,
     profile: Profile | None,
     progress: Callable[[float], None],
 ) -> LiveResult:
     """Play random traces for a time, of one family or all, and judge them; a divergence ends it.
 
-    `logs` says which logs of what is written are kept and judged, of one trace after the other.
+    With `io_order` what is written is logged and judged, too, in one way after the other.
 
     Raises one of `linux.UNUSABLE` where there is no kernel to be judged.
     """
@@ -94,6 +95,7 @@ def judge_kernel(
             check_release(target)
         result = LiveResult(kernel, target.kernel_version, target.target_version)
         memory = target.has_memory
+        logs = kinds_of_logs(target) if io_order else (NO_LOGS,)
         waiting: _Waiting = []
         started = time.monotonic()
         number = played = 0

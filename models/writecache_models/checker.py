@@ -139,9 +139,14 @@ class Checker:
         self, candidate: Candidate, number: int, verdict: Verdict, effort: int
     ) -> Iterator[Candidate]:
         step = self._steps[number]
+        fitting: set[int] = set()
         for choices, after, expected in step.schedules(candidate.machine, effort):
             verdict.schedules += 1
             if agrees(expected, step.seen):
+                # Most that fit will do the same from now on: the first stands for them.
+                if (does := after.fingerprint()) in fitting:
+                    continue
+                fitting.add(does)
                 deviations = candidate.deviations
                 if any(choices):
                     deviations = {**deviations, number: choices}

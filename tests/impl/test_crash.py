@@ -75,3 +75,9 @@ def test_what_is_no_kernel_is_refused() -> None:
         assert command("crash", "--target", target).is_refusal()
     assert command("crash", "--target", "kernel:nosuch").code == 3
     assert command("crash").is_refusal()
+
+
+def test_a_kernel_whose_flushes_cannot_be_told_apart_is_not_judged() -> None:
+    done = command("crash", "--target", "kernel:bullseye", "--seconds", 1)
+    assert done.code == 3
+    assert "does not say whose its flushes are" in done.err

@@ -142,7 +142,9 @@ def test_a_kernel_that_loses_a_flush_is_found_out(
 
 
 def test_disks_that_fail_have_no_order_to_judge() -> None:
-    assert command("conform", "--io-order", "--errors", "--target", f"kernel:{SUITE}").is_refusal()
+    order = ("conform", "--io-order", "--target", f"kernel:{SUITE}")
+    assert command(*order, "--errors").is_refusal()
+    assert command(*order, "--family", "crowds").is_refusal()
 
 
 def test_a_log_in_a_vector_is_checked(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from writecache_impl.cli.common import MODULES, Seconds, check_modules, seed_opt
 from writecache_impl.cli.job import Job, Settings, check_output
 from writecache_impl.live import FAILING
 from writecache_models.judge import profile_named
-from writecache_models.trace import LOGS
 from writecache_models.workloads import FAMILIES
 from writecache_spec.profile import PROFILES
 
@@ -163,7 +162,7 @@ def conform(
         seed=seed,
         profile=profile_named(profile) if profile else None,
         family=family,
-        logs=LOGS[1:] if io_order else LOGS[:1],
+        io_order=io_order,
         output=output,
     )
     with_vectors = not (bisect or settings.family or io_order) or REFERENCE in targets

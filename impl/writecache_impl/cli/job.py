@@ -37,8 +37,8 @@ class Settings:
     profile: Profile | None
     family: str | None
     """Of workloads; None: all of them."""
-    logs: tuple[str, ...]
-    """Which logs of what is written are judged too, of one trace after the other."""
+    io_order: bool
+    """Logs of what is written are judged, too."""
     output: Path
     """The directory where the vector of a divergence goes."""
 
@@ -84,7 +84,7 @@ class Job:
                     max_steps=settings.max_steps,
                     seed=settings.seed,
                     family=settings.family,
-                    logs=settings.logs,
+                    io_order=settings.io_order,
                     profile=settings.profile,
                     progress=bar.reach,
                 )

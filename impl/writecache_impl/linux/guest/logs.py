@@ -2,8 +2,9 @@
 
 Kernel facts: a log begins with its table, and ends when the table goes: then what no flush has
 logged yet is logged, and a mark. With one log the target's disks are two regions of one device,
-which has the log; the origin comes first. A flush of either then flushes both, and the log does not
-tell whose it was.
+which has the log; the origin comes first. A flush of either then flushes both, and is logged with
+the first sector of its region: if dm-flakey, always up, makes the region. dm-linear lets flushes
+bypass it since Linux 6.11, and then they have no place.
 """
 
 from collections.abc import Mapping
