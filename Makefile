@@ -61,6 +61,7 @@ wheel: $(READY)
 
 bench: $(READY)
 	$(BIN)/python bench/operations.py
+	$(BIN)/python bench/engine.py
 	$(BIN)/python bench/tools.py
 
 # A live kernel is killed over ext4 on a writecache; check, view, writeback and undo bring the files

@@ -215,10 +215,10 @@ class LoggedDevices(Devices):
 
     def _render(self, name: str) -> Render:
         if name == Device.ORIGIN.value:
-            return partial(_line, frozenset())
+            return partial(line_of, frozenset())
         shift = bytes_of(Sector(self._place(Device.CACHE).start))
         ranges = frozenset((begin + shift, end + shift) for begin, end in self._undefined)
-        return partial(_line, ranges)
+        return partial(line_of, ranges)
 
 
 def _pieces(sector: int, content: bytes) -> Iterator[Entry]:
@@ -229,7 +229,7 @@ def _pieces(sector: int, content: bytes) -> Iterator[Entry]:
         yield Entry(0, sector + sectors_of(at), sectors_of(len(piece)), piece)
 
 
-def _line(undefined: frozenset[Range], entry: Entry) -> Line:
+def line_of(undefined: frozenset[Range], entry: Entry) -> Line:
     """An entry as a step has it."""
     if not entry.content:
         return entry.flags, entry.sector, entry.n_sectors

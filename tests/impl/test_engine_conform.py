@@ -9,8 +9,10 @@ from commands import command
 from writecache_impl.cli import engine_job, vectors
 from writecache_impl.engine import commit
 from writecache_impl.mmap_target import crashes, kills, mutants, stories
-from writecache_impl.mmap_target.playing import judge_engine, replay_vectors, smallest
+from writecache_impl.mmap_target.player import PROFILE, play
+from writecache_impl.mmap_target.playing import draw, judge_engine, replay_vectors, smallest
 from writecache_models.fixtures import shipped_vectors
+from writecache_models.judge import judge
 from writecache_models.vectors import Trace, read_traces, write_traces
 
 
@@ -23,6 +25,18 @@ def test_random_traces_do_what_the_repaired_reference_does() -> None:
     played = judge_engine(seed="test", seconds=60, max_steps=1500)
     assert played.steps >= 1500
     assert played.diverged == []
+    assert played.log_entries > 100
+
+
+@pytest.mark.parametrize("name", ["commit-without-flush", "home-without-origin-flush"])
+def test_a_mistake_that_only_the_order_of_io_shows_diverges(name: str) -> None:
+    logged = [trace for number in range(30) if "logs" in (trace := draw("test", number)).extra]
+    assert logged
+    with mutants.planted(name):
+        reports = [judge(play(trace), PROFILE.repaired()) for trace in logged]
+    found = [report.divergence for report in reports if report.divergence]
+    assert found
+    assert all("log" in divergence.differences() for divergence in found)
 
 
 def test_a_mistake_diverges_and_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,9 +120,9 @@ def conform(
 
     The engine is judged by the repaired reference; of a kernel's vector it has to do what the
     kernel did until a repair acts.  Its JSON has `target`, `seed`, `divergences`, `vectors` and
-    `random` (`traces`, `steps`, `non_canonical`, `divergences`, `seconds`; of vectors also
-    `as_recorded`, `left_out`, `reasons`), `diverged`, `kept`; with --crash `stories`, `states`,
-    `kills`, `operations`, `violations`, `seconds`.
+    `random` (`traces`, `steps`, `non_canonical`, `log_entries`, `divergences`, `seconds`; of
+    vectors also `as_recorded`, `left_out`, `reasons`), `diverged`, `kept`; with --crash `stories`,
+    `states`, `kills`, `operations`, `violations`, `seconds`.
 
     Examples: writecache conform --target kernel:sid --seed 1234 --seconds 60, or
     writecache conform --io-order --target kernel:sid --seconds 60

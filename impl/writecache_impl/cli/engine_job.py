@@ -71,7 +71,10 @@ def play(
                 f"{replayed.left_out:,} ({percent(replayed.left_out, whole)}) left out behind the "
                 f"first that differs, by trace: {reasons or 'none'}"
             )
-        print(f"seed {seed}; {sum(r.steps for r in results):,} steps; {len(diverged)} divergences")
+        print(
+            f"seed {seed}; {sum(one.steps for one in results):,} steps, the order of "
+            f"{drawn.log_entries:,} writes and flushes; {len(diverged)} divergences"
+        )
     return PROBLEMS if diverged else FINE
 
 

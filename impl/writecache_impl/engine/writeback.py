@@ -31,6 +31,8 @@ WRITEBACK_LATENCY: Final = 64
 """Steps in a pass."""
 BIO_MAX_VECS: Final = 256
 """Blocks in a run."""
+COPY_SIZE: Final = 2**19
+"""Bytes that are written to the origin at once."""
 
 
 def pause_is_over(wc: Cache) -> bool:
@@ -149,26 +151,35 @@ def copy(wc: Cache, run: Run) -> None:
     config = wc.config
     room = wc.origin_sectors - run.sector
     size = len(run.blocks) * config.block_size
+    if config.pmem_mode:
+        n_blocks = min(len(run.blocks), -(-max(room, 0) // config.block_sectors))
+        size = n_blocks * config.block_size
+        run.went_nowhere = wc.error or not n_blocks
+        run.failed = wc.error
+    elif wrap64(run.sector + size // 512) > wc.origin_sectors:
+        run.went_nowhere = room <= 0
+        size = room * 512
+    if run.went_nowhere:
+        return
     try:
-        if config.pmem_mode:
-            n_blocks = min(len(run.blocks), -(-max(room, 0) // config.block_sectors))
-            if wc.error or not n_blocks:
-                run.failed, run.went_nowhere = wc.error, True
-                return
-            data = b"".join(
-                wc.cache.read(wc.data_of(index), config.block_size)
-                for index in run.blocks[:n_blocks]
-            )
-        else:
-            if wrap64(run.sector + size // 512) > wc.origin_sectors:
-                if room <= 0:
-                    run.went_nowhere = True
-                    return
-                size = room * 512
-            data = wc.cache.read(wc.data_of(run.blocks[0]), size)
-        wc.origin.write(run.sector * 512, data, config.writeback_fua)
-    except (OSError, OverflowError):
+        data = memoryview(_data(wc, run, size))
+    except OSError:
         run.failed = True
+        return
+    for begin in range(0, size, COPY_SIZE):
+        try:
+            piece = data[begin : begin + COPY_SIZE]
+            wc.origin.write(run.sector * 512 + begin, piece, config.writeback_fua)
+        except (OSError, OverflowError):
+            run.failed = True
+
+
+def _data(wc: Cache, run: Run, size: int) -> bytes:
+    """The first bytes of a run; in SSD mode its blocks are neighbours."""
+    if isinstance(run.blocks, range):
+        return wc.cache.read(wc.data_of(run.blocks[0]), size)
+    blocks = run.blocks[: size // wc.config.block_size]
+    return b"".join(wc.cache.read(wc.data_of(at), wc.config.block_size) for at in blocks)
 
 
 def flush_origin(wc: Cache) -> bool:

@@ -24,6 +24,8 @@ from writecache_models.digests import (
     undefined_ranges,
 )
 from writecache_models.faults import Fault, fault_of
+from writecache_models.log_lines import DISCARD, FLUSH, FUA, Entry
+from writecache_models.logged import line_of
 from writecache_models.requests import LARGEST_DISCARD
 from writecache_models.trace import BEGIN, TOGETHER, Observation, Op, Trace
 from writecache_spec.profile import PROFILES, Profile
@@ -66,6 +68,33 @@ class FaultyDevice(MemoryDevice):
         super().flush()
 
 
+class LoggedDevice(FaultyDevice):
+    """A device that also says what was written to it, as dm-log-writes has it (`log_lines`)."""
+
+    def __init__(self, size: int, content: bytes = b"") -> None:
+        super().__init__(size, content)
+        self.log: list[Entry] = []
+        """A write without FUA comes with the flush behind it."""
+        self._complete: list[Entry] = []
+
+    def write(self, offset: int, data: bytes | memoryview, fua: bool = False) -> None:
+        """Write."""
+        super().write(offset, data, fua)
+        place = offset // SECTOR_SIZE, len(data) // SECTOR_SIZE
+        (self.log if fua else self._complete).append(Entry(FUA * fua, *place, bytes(data)))
+
+    def flush(self) -> None:
+        """Flush."""
+        super().flush()
+        self.log += [*self._complete, Entry(FLUSH)]
+        self._complete.clear()
+
+    def discard(self, offset: int, size: int) -> None:
+        """Zero it."""
+        FaultyDevice.write(self, offset, bytes(size))
+        self._complete.append(Entry(DISCARD, offset // SECTOR_SIZE, size // SECTOR_SIZE))
+
+
 class Player:
     """One trace's devices, and the engine over them."""
 
@@ -74,8 +103,9 @@ class Player:
     ) -> None:
         self.trace = trace
         self.profile = profile
-        self.cache = FaultyDevice(trace.cache_sectors * SECTOR_SIZE, trace.cache_image)
-        self.origin = FaultyDevice(trace.origin_sectors * SECTOR_SIZE, trace.origin_image)
+        device = LoggedDevice if "logs" in trace.extra else FaultyDevice
+        self.cache = device(trace.cache_sectors * SECTOR_SIZE, trace.cache_image)
+        self.origin = device(trace.origin_sectors * SECTOR_SIZE, trace.origin_image)
         self.stepper = Stepper(FIRST_MOMENT)
         devices: dict[str, Device] = {"CACHE": self.cache, "ORIGIN": self.origin}
         self.engine = Engine(
@@ -109,6 +139,15 @@ class Player:
         self._undefined |= undefined_ranges(cache, self._starts)
         seen["cache"] = masked_digest(cache, self._undefined)
         seen["origin"] = content_digest(bytes(self.origin.content))
+        if isinstance(self.cache, LoggedDevice) and isinstance(self.origin, LoggedDevice):
+            logs = self.cache.log, self.origin.log
+            ranges = self._undefined, frozenset[Range]()
+            seen["log"] = {
+                name: [list(line_of(undefined, entry)) for entry in log]
+                for name, log, undefined in zip(("cache", "origin"), logs, ranges, strict=True)
+            }
+            for log in logs:
+                log.clear()
         return seen
 
     def _returned(self, op: Op) -> Observation:

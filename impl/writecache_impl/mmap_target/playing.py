@@ -17,14 +17,16 @@ from writecache_models.actions import HangError, PanicError
 from writecache_models.judge import Report, judge
 from writecache_models.observations import new_machine, observe, perform, profile_of
 from writecache_models.shrink import shrink
-from writecache_models.trace import BEGIN, Observation, Op, Trace
+from writecache_models.trace import BEGIN, LOGS, Observation, Op, Trace
 from writecache_models.workloads import generate
 from writecache_models.workloads.memory import in_memory
 from writecache_spec.profile import PROFILES, Profile
 
+EACH_LOG: Final = LOGS[1]
 _PMEM: Final = PROFILES["1.6.0-6.1-amd64"]
-_FLAVOURS: Final = ("plain", "plain", "plain", "failing", "pmem")
-"""Of traces: every third family alike, with disks that fail, in persistent-memory mode."""
+_FLAVOURS: Final = ("plain", "plain", "logged", "failing", "pmem")
+"""Of traces, in turn: as they are drawn; with logs of what is written, whose order is compared;
+with disks that fail; in persistent-memory mode."""
 
 
 @dataclass(slots=True)
@@ -34,6 +36,8 @@ class Played:
     reports: list[Report] = field(default_factory=list)
     diverged: list[tuple[Trace, Report]] = field(default_factory=list)
     """As they were played."""
+    log_entries: int = 0
+    """Of what was written, whose order has been compared."""
     seconds: float = 0.0
 
     @property
@@ -44,6 +48,8 @@ class Played:
     def take(self, trace: Trace, report: Report) -> None:
         """One more trace has been judged."""
         self.reports.append(report)
+        logs = (seen.get("log", {}) for _, seen in trace.steps)
+        self.log_entries += sum(len(log) for step in logs for log in step.values())
         if report.divergence or report.problem:
             self.diverged.append((trace, report))
 
@@ -53,6 +59,7 @@ class Played:
             "traces": len(self.reports),
             "steps": self.steps,
             "non_canonical": sum(len(report.deviations) for report in self.reports),
+            "log_entries": self.log_entries,
             "divergences": len(self.diverged),
             "seconds": round(self.seconds, 1),
         }
@@ -90,14 +97,33 @@ def draw(seed: str, number: int, family: str | None = None) -> Trace:
     if family is None and flavour == "failing":
         family = flavour
     trace = generate(f"{seed}-{number}", family)
-    if flavour != "pmem" or family is not None:
+    if family is not None or flavour == "plain":
         return trace
+    if flavour == "logged":
+        return _logged(trace)
     return in_memory(trace, ("", "fua", "nofua")[number % 3])
 
 
 def kind_for(number: int) -> type[Entries]:
     """With numpy and without, in turn."""
     return FASTEST if number % 2 else Entries
+
+
+def _logged(trace: Trace) -> Trace:
+    """The same with logs.
+
+    Without FUA writes: the engine does not make their data durable by themselves, because their
+    commit does.
+    """
+    ops: list[Op] = []
+    for op in trace.ops:
+        if op[0] in ("write_fua", "write_dsync"):
+            ops += [["write", *op[1:]], ["flush"]]
+        else:
+            ops.append(op)
+    return replace(
+        trace, steps=tuple((op, {}) for op in ops), extra={**trace.extra, "logs": EACH_LOG}
+    )
 
 
 def judge_engine(
