@@ -32,7 +32,7 @@ FAMILIES: Final = ("plain", "requests", "watermarks", "autocommit", "messages", 
 """Workloads with one table, on new devices."""
 LARGEST_ORIGIN: Final = 256
 """Sectors; each content is read to its end."""
-IMAGES_OF_A_MOMENT: Final = 12
+IMAGES_OF_A_MOMENT: Final = 16
 IMAGES_RESUMED: Final = 40
 """Of each trace."""
 MOST_WAITING: Final = 6

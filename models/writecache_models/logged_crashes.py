@@ -129,7 +129,10 @@ def moments(happened: Iterable[Happened]) -> Iterator[Moment]:
 def judge_crashes(
     setting: Setting, happened: Sequence[Happened], *, limit: int, n_samples: int, seed: str
 ) -> Judged:
-    """Judge up to `limit` contents of each moment; none of a log without flushes."""
+    """Judge up to `limit` contents of each moment; none of a log without flushes.
+
+    Half of them are those known to matter, where there are more; `n_samples` are drawn of all.
+    """
     n_flushes = sum(bool(one.flags & FLUSH) for each in happened for one in each.log)
     if not n_flushes:
         return Judged(0, 0, 0, Counter(), (), ())
@@ -142,7 +145,7 @@ def judge_crashes(
     for step, disks, contract in moments(happened):
         contract.crash()
         key = contract.key()
-        for left in crashes(disks, limit, random):
+        for left in crashes(disks, limit, random, favoured=limit // 2):
             n_images += 1
             state = (*(frozenset(disk.durable.items()) for disk in left.disks), key)
             if state in seen:

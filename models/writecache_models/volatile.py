@@ -70,8 +70,13 @@ def n_crashes(disks: Sequence[Volatile]) -> int:
     return prod(len(disk.ways(sector)) for disk in disks for sector in disk.pending)
 
 
-def crashes(disks: Sequence[Volatile], limit: int, random: Random) -> Iterator[Left]:
-    """Distinct contents that a crash may leave: all of them, or `limit` where there are more."""
+def crashes(
+    disks: Sequence[Volatile], limit: int, random: Random, favoured: int | None = None
+) -> Iterator[Left]:
+    """Distinct contents that a crash may leave: all of them, or `limit` where there are more.
+
+    Then those known to matter come first, or so many of them, and the rest is drawn.
+    """
     places = [(number, sector) for number, disk in enumerate(disks) for sector in disk.pending]
     ways = [disks[number].ways(sector) for number, sector in places]
     total = prod(map(len, ways))
@@ -79,7 +84,8 @@ def crashes(disks: Sequence[Volatile], limit: int, random: Random) -> Iterator[L
     if total <= limit:
         choices = product(*(range(len(one)) for one in ways))
     else:
-        choices = islice(_distinct(chain(_favoured(places, ways), _drawn(ways, random))), limit)
+        first = islice(_favoured(places, ways), favoured)
+        choices = islice(_distinct(chain(first, _drawn(ways, random))), limit)
     for state, chosen in enumerate(choices):
         kept: list[dict[int, Hashable]] = [dict(disk.durable) for disk in disks]
         for (number, sector), contents, choice in zip(places, ways, chosen, strict=True):

@@ -80,6 +80,8 @@ class Log(NamedTuple):
         """All requests have ended."""
         log = self.absorb(render)
         if any(entry.flags & FUA for entry in log.data):
+            log = log._be_overtaken(render).absorb(render)
+        if any(entry.flags & FUA for entry in log.data):
             raise Contradiction
         return log._replace(complete=(*log.complete, *log.data), data=(), late=())
 

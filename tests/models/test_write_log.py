@@ -137,3 +137,12 @@ def test_one_log_tells_the_flushes_of_its_devices_apart() -> None:
         both(METADATA, F).write(METADATA, render).flush(C, CACHE, False, render)
     with pytest.raises(Contradiction):
         both(METADATA, C).flush(FLUSHES, range(0), False, render)
+
+
+def test_a_flush_of_the_origin_may_come_while_data_with_fua_are_written() -> None:
+    data = DATA._replace(flags=FUA)
+    log = both(HOME, F, data, F).begin_copy((HOME,)).begin_data(data).end_data(render)
+    assert log.covered == (HOME,)
+    assert len(log.ahead or ()) == 1
+    with pytest.raises(Contradiction):
+        both(F, data).begin_data(data).end_data(render)
