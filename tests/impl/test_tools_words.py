@@ -1,5 +1,6 @@
 """`writecache size` and `explain`, LVM's cachevols, and what every tool's help has."""
 
+import lzma
 import struct
 import subprocess
 from pathlib import Path
@@ -203,3 +204,17 @@ def test_holes_are_their_bytes(ranges: list[tuple[int, int]], start: int, length
     ]
     assert found == sorted(whole & set(range(start, start + length)))
     assert holes.size == len(whole)
+
+
+def test_a_cachevol_that_lvm_made_is_found(tmp_path: Path) -> None:
+    """LVM 2.03.16 on bookworm's user-mode kernel: vgcreate -s 64k, a pad of 40 extents, lvconvert
+    --type writecache --cachevol; then a block at byte 8192 was written and synced.
+    """
+    packed = Path(__file__).with_name("lvm-cachevol.img.xz")
+    path = write(tmp_path / "pv", lzma.decompress(packed.read_bytes()))
+    found = command("check", path, "--json").json
+    assert found["geometry"]["offset"] == 2**20 + 40 * 65536
+    assert found["stale"]["extents"] == [[16, 8]]
+    slow = write(tmp_path / "o", bytes(2**16))
+    assert command("writeback", path, "--origin", slow, "-q").code == 0
+    assert slow.read_bytes()[8192:8206] == b"hello from lvm"

@@ -6,74 +6,14 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bringing_home import ENTRIES, SECTORS, Devices, freed, home
 from caches import FREE, Pair, block_of, cache, origin, write
 from commands import command, program, program_line
-from powerless import power_fails
 
-from writecache_impl.tools import cleaning, moving
-from writecache_impl.tools.image import Image
-from writecache_impl.tools.picture import Picture
-from writecache_spec.codec import decode_entries, decode_superblock
 from writecache_spec.units import U64_MAX
-
-ENTRIES = [(0, 3), (8, 4), (0, 5), FREE, (3, 10), (16, 9), (17, 2), (18, 2), (8, 1)]
-SECTORS = 32
-
-
-def home(image: bytes, slow: bytes) -> bytes:
-    """What a device with this cache reads: the entries one by one, as a reader of the C has it."""
-    superblock = decode_superblock(image)
-    size, n_blocks = superblock.block_size, superblock.n_blocks
-    entries = decode_entries(image[64 : 64 + 16 * n_blocks])
-    start = -(-(64 + 16 * n_blocks) // size) * size
-    result, best = bytearray(slow), {}
-    for index, entry in enumerate(entries):
-        sector, count = entry
-        if count < superblock.seq_count and count >= best.get(sector, 0):
-            best[sector] = count
-            data = image[start + index * size : start + (index + 1) * size]
-            result[sector * 512 : sector * 512 + size] = data
-    return bytes(result)
-
-
-def freed(image: bytes) -> bytes:
-    """The cache as it is when every entry is free."""
-    n_blocks = decode_superblock(image).n_blocks
-    result = bytearray(image)
-    for index in range(n_blocks):
-        result[64 + 16 * index + 8 : 64 + 16 * index + 16] = b"\xff" * 8
-    return bytes(result)
-
-
-class Devices:
-    """Images in a directory, and what they held."""
-
-    def __init__(self, where: Path, entries: list[Pair] = ENTRIES, block_size: int = 512) -> None:
-        self.image, self.slow = cache(entries, block_size=block_size), origin(SECTORS)
-        self.cache_path = write(where / "ssd", self.image)
-        self.origin_path = write(where / "disk", self.slow)
-        self.log = where / "disk.undo"
-        self.home = home(self.image, self.slow)
-
-    def writeback(self, *arguments: object) -> int:
-        return command(
-            "writeback", self.cache_path, "--origin", self.origin_path, "-q", *arguments
-        ).code
-
-    def now(self) -> tuple[bytes, bytes]:
-        return self.cache_path.read_bytes(), self.origin_path.read_bytes()
-
-    @property
-    def done(self) -> tuple[bytes, bytes]:
-        return freed(self.image), self.home
-
-    @property
-    def before(self) -> tuple[bytes, bytes]:
-        return self.image, self.slow
 
 
 @pytest.fixture
@@ -144,129 +84,6 @@ def test_random_caches_come_home(tmp_path: Path, seed: int) -> None:
     if devices.now() != devices.before:
         assert command("undo", devices.log).code == 0
     assert devices.now() == devices.before
-
-
-def crashes_everywhere(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    begin: Callable[[Devices], object],
-    action: Callable[[Devices], object],
-    check: Callable[[Devices], None],
-) -> int:
-    """Let the power fail at every write and sync of an action, and check what is left."""
-    fail_at = 0
-    while True:
-        fail_at += 1
-        where = tmp_path / str(fail_at)
-        where.mkdir()
-        devices = Devices(where)
-        begin(devices)
-        with power_fails(monkeypatch, random.Random(fail_at), fail_at) as power:
-            action(devices)
-        if power.n_calls < fail_at:
-            return fail_at
-        check(devices)
-
-
-def nothing_is_lost(devices: Devices) -> None:
-    """A device with this cache reads as before."""
-    assert home(*devices.now()) == devices.home
-
-
-def then_run_again(devices: Devices) -> None:
-    nothing_is_lost(devices)
-    assert devices.writeback() == 0
-    assert devices.now() == devices.done
-    assert command("undo", devices.log).code == 0
-    assert devices.now() == devices.before
-
-
-def then_undo(devices: Devices) -> None:
-    nothing_is_lost(devices)
-    if devices.log.exists():
-        assert command("undo", devices.log).code == 0
-    assert devices.now() == devices.before
-
-
-@pytest.mark.parametrize("check", [then_run_again, then_undo])
-def test_a_crash_of_writeback_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: Callable[[Devices], None]
-) -> None:
-    monkeypatch.setattr(moving, "BATCH", 1024)
-    assert crashes_everywhere(
-        tmp_path, monkeypatch, lambda _: None, lambda devices: devices.writeback(), check
-    ) > 15  # fmt: skip
-
-
-@pytest.mark.parametrize("check", [then_run_again, then_undo])
-def test_a_crash_of_undo_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: Callable[[Devices], None]
-) -> None:
-    def undo_first(devices: Devices) -> None:
-        nothing_is_lost(devices)
-        assert command("undo", devices.log).code == 0
-        assert devices.now() == devices.before
-        check(devices)
-
-    assert crashes_everywhere(
-        tmp_path,
-        monkeypatch,
-        lambda devices: devices.writeback(),
-        lambda devices: command("undo", devices.log),
-        undo_first,
-    ) > 8  # fmt: skip
-
-
-def winners_first(picture: Picture) -> list[list[int]]:
-    survey = picture.survey
-    return [sorted(survey.live_blocks), sorted([*survey.uncommitted, *survey.superseded])]
-
-
-def test_freeing_winners_first_would_lose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleaning, "steps", winners_first)
-    with pytest.raises(AssertionError):
-        test_a_crash_of_writeback_loses_nothing(tmp_path, monkeypatch, nothing_is_lost)
-
-
-def test_a_log_that_is_not_synced_would_not_take_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = Image.sync
-
-    def sync(image: Image) -> None:
-        if "undo" not in image.path.name:
-            real(image)
-
-    monkeypatch.setattr(Image, "sync", sync)
-    with pytest.raises(AssertionError):
-        test_a_crash_of_writeback_loses_nothing(tmp_path, monkeypatch, then_undo)
-
-
-def test_killed_at_random_moments_it_comes_to_an_end(tmp_path: Path) -> None:
-    rng = random.Random(7)
-    n_blocks = 4096
-    sectors = rng.sample(range(2 * n_blocks), n_blocks)
-    image = cache([(8 * sector, 3) for sector in sectors], block_size=4096)
-    slow = bytes(16 * n_blocks * 512)
-    before = write(tmp_path / "ssd", image), write(tmp_path / "disk", slow)
-    line = program_line("writeback", before[0], "--origin", before[1], "-q")
-    killed, seconds = 0, 0.25
-    while True:
-        process = subprocess.Popen(line)
-        time.sleep(seconds)
-        process.send_signal(rng.choice((signal.SIGKILL, signal.SIGINT)))
-        code = process.wait()
-        if code == 0:
-            break
-        assert code in (-signal.SIGKILL, -signal.SIGINT, 130)
-        killed += 1
-        seconds += rng.random() / 10
-        assert home(before[0].read_bytes(), before[1].read_bytes()) == home(image, slow)
-    assert killed
-    assert before[0].read_bytes() == freed(image)
-    assert before[1].read_bytes() == home(image, slow)
-    assert command("undo", tmp_path / "disk.undo").code == 0
-    assert (before[0].read_bytes(), before[1].read_bytes()) == (image, slow)
 
 
 def test_what_cannot_be_read_is_named_and_stays_in_the_cache(devices: Devices) -> None:

@@ -1,5 +1,6 @@
 """`writecache view` and `writecache repair`: what makes new files and changes nothing."""
 
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -201,7 +202,7 @@ def repair_command(
             _check_apart(slow, output)
             sectors = slow.size // SECTOR_SIZE
         _check_apart(source, log_path)
-        if log_path.resolve() == output.resolve():
+        if os.path.realpath(log_path) == os.path.realpath(output):
             raise ToolError(f"{output}: it cannot be its own undo log")
         for made in (output, log_path):
             check_output(made, force)

@@ -1,6 +1,8 @@
 """`writecache writeback` and `writecache undo`: what changes devices, and takes it back."""
 
-from contextlib import ExitStack
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -102,7 +104,8 @@ def writeback_command(
         elif copy is not None:
             written = to_copy(cache, slow, start, copy, wishes, bar.advance, wishes.force)
         else:
-            written = writeback(cache, slow, start, wishes, log_path, bar.advance)
+            with _hint_when_interrupted(log_path):
+                written = writeback(cache, slow, start, wishes, log_path, bar.advance)
         if failures is not None:
             _list_failures(failures, written)
     if as_json:
@@ -110,6 +113,17 @@ def writeback_command(
     elif not quiet:
         _print_written(written, wishes, log_path)
     return FINE if written.is_fine else PROBLEMS
+
+
+@contextmanager
+def _hint_when_interrupted(log_path: Path | None) -> Iterator[None]:
+    """Say how to go on, or back."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        back = "" if log_path is None else f", or take it back: writecache undo {log_path}"
+        click.echo(f"writecache: nothing is lost: run it again to go on{back}", err=True)
+        raise
 
 
 def _log_path(origin: Path, undo_log: Path | None) -> Path:
@@ -125,7 +139,7 @@ def _check_apart(cache: Image, *others: Path | None) -> None:
     named = [path for path in others if path is not None]
     if any(same_file(cache, path) for path in named):
         raise ToolError(f"{cache.path}: it is the cache, and nothing else")
-    real = [path.resolve() for path in named]
+    real = [os.path.realpath(path) for path in named]
     if len(set(real)) < len(real):
         raise ToolError("one file is named for two purposes")
 

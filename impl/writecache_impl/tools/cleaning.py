@@ -10,7 +10,8 @@ from itertools import chain, groupby, islice
 
 from writecache_impl.tools.cache import Cache
 from writecache_impl.tools.picture import Picture
-from writecache_impl.tools.undo_log import Kind, UndoLog
+from writecache_impl.tools.undo_log import UndoLog
+from writecache_impl.tools.undo_records import Kind
 from writecache_spec.layout import ENTRY_SIZE, REGION_SIZE
 
 FREE_COUNT = b"\xff" * 8

@@ -14,10 +14,12 @@ from typing import Final
 
 from writecache_impl.tools.early import EarlyWrites
 from writecache_impl.tools.errors import UnreadableError
+from writecache_impl.tools.fetching import Fetching
 from writecache_impl.tools.image import MEDIUM_ERRORS, Image
-from writecache_impl.tools.numbers import arithmetic
+from writecache_impl.tools.numbers import arithmetic, many_reads, numbers
 from writecache_impl.tools.picture import UNREADABLE, Doubtful, Picture, read_block
-from writecache_impl.tools.undo_log import Kind, UndoLog
+from writecache_impl.tools.undo_log import UndoLog
+from writecache_impl.tools.undo_records import Kind
 from writecache_spec.units import SECTOR_SIZE
 
 BATCH: Final = 1 << 25
@@ -43,12 +45,25 @@ class Mover:
         self.n_written = self.n_same = 0
         """Bytes that were written; bytes that were there already."""
         self._buffer = bytearray(0)
+        self._old = bytearray(0)
+        self._from_cache = self._from_target = Fetching(-1, None)
 
     def move(self) -> None:
         """Copy all of them, and make them durable."""
+        reads = many_reads()
+        self._from_cache = Fetching(self.picture.cache.image.fd, reads)
+        self._from_target = Fetching(self.target.fd, reads)
+        try:
+            self._move()
+        finally:
+            if reads is not None:
+                reads.close()
+
+    def _move(self) -> None:
         sectors = self.picture.sectors
         in_batch = max(BATCH // self.geometry.block_size, 1)
         self._buffer = bytearray(min(len(sectors), in_batch) * self.geometry.block_size)
+        self._old = bytearray(len(self._buffer) if self.log is not None else 0)
         runs = arithmetic().runs(sectors, self.picture.blocks, self.geometry.block_sectors)
         with EarlyWrites(self.target.fd) as early:
             for first in range(0, len(sectors), in_batch):
@@ -63,27 +78,12 @@ class Mover:
 
     def _read(self, first: int, end: int, runs: "array[int]") -> bool:
         """Read blocks into the buffer; False where one cannot be read."""
-        size, start, fd = self.geometry.block_size, self.geometry.data_start, self._cache.fd
-        blocks = self.picture.blocks
+        size, blocks = self.geometry.block_size, self.picture.blocks
         places = runs[bisect_left(runs, first + 1) : bisect_left(runs, end)]
-        with memoryview(self._buffer) as view:
-            for begin, stop in pairwise((first, *places, end)):
-                piece = view[(begin - first) * size : (stop - first) * size]
-                try:
-                    if os.preadv(fd, [piece], start + blocks[begin] * size) == len(piece):
-                        continue
-                    self._cache.read_into(piece, start + blocks[begin] * size)
-                except UnreadableError:
-                    return False
-                except OSError as error:
-                    if error.errno not in MEDIUM_ERRORS:
-                        raise
-                    return False
-        return True
-
-    @property
-    def _cache(self) -> Image:
-        return self.picture.cache.image
+        edges = numbers([first, *places, end])
+        offsets = numbers(self.geometry.block_at(blocks[place]) for place in edges[:-1])
+        lengths = numbers((stop - begin) * size for begin, stop in pairwise(edges))
+        return self._from_cache.read(offsets, lengths, self._buffer)
 
     def _pieces(self, first: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Merged writes: place in the buffer, offset on the target, length."""
@@ -113,21 +113,30 @@ class Mover:
     def _changed(self, first: int, end: int) -> list[tuple[int, int, int]]:
         """The pieces that are not on the target yet; their old content is in the log, durably."""
         assert self.log is not None
+        pieces = list(self._pieces(first, end))
+        together = self._read_old(pieces)
         changed = []
-        view = memoryview(self._buffer)
-        for at, offset, length in self._pieces(first, end):
-            new = bytes(view[at : at + length])
-            old = self._old(offset, length)
-            if old == new:
-                self.n_same += length
-                continue
-            if old is not None:
-                self.log.keep(Kind.ORIGIN, offset, old, new)
-            changed.append((at, offset, length))
+        with memoryview(self._buffer) as view, memoryview(self._old) as olds:
+            for piece in pieces:
+                at, offset, length = piece
+                new = bytes(view[at : at + length])
+                old = bytes(olds[at : at + length]) if together else self._old_of(offset, length)
+                if old == new:
+                    self.n_same += length
+                    continue
+                if old is not None:
+                    self.log.keep(Kind.ORIGIN, offset, old, new)
+                changed.append(piece)
         self.log.sync()
         return changed
 
-    def _old(self, offset: int, length: int) -> bytes | None:
+    def _read_old(self, pieces: list[tuple[int, int, int]]) -> bool:
+        """Read what the target holds, as the buffer has it; False: not all of it came."""
+        offsets = numbers(offset for _, offset, _ in pieces)
+        lengths = numbers(length for _, _, length in pieces)
+        return self._from_target.read(offsets, lengths, self._old)
+
+    def _old_of(self, offset: int, length: int) -> bytes | None:
         """What the target holds; None where it cannot be read: then it cannot be taken back."""
         try:
             found = os.pread(self.target.fd, length, offset)
@@ -169,7 +178,7 @@ class Mover:
             except UnreadableError:
                 self.failed.append(Doubtful(sector, block, UNREADABLE))
                 continue
-            old = self._old(sector * SECTOR_SIZE, size)
+            old = self._old_of(sector * SECTOR_SIZE, size)
             if old == data:
                 self.n_same += size
                 continue

@@ -61,6 +61,29 @@ class Arithmetic(Protocol):
         """The values that are not at these places."""
 
 
+class Reads(Protocol):
+    """Reads many pieces of a file at once."""
+
+    def read(
+        self, fd: int, offsets: "array[int]", lengths: "array[int]", buffer: bytearray
+    ) -> bool:
+        """Read pieces, one behind the other, into a buffer; whether all of them came."""
+
+    def close(self) -> None:
+        """Give back what it has of the kernel."""
+
+
+def many_reads() -> Reads | None:
+    """A reader, with numpy, where the kernel has what it takes."""
+    if os.environ.get("WRITECACHE_PLAIN"):
+        return None
+    try:
+        from writecache_impl.tools import many
+    except ModuleNotFoundError:
+        return None
+    return many.many_reads()
+
+
 def arithmetic() -> Arithmetic:
     """With numpy where it is installed and WRITECACHE_PLAIN is not set."""
     from writecache_impl.tools import plain

@@ -5,6 +5,7 @@ asked for; every entry that goes is named.  Block data is never changed.  What w
 undo log of the output.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
@@ -30,7 +31,8 @@ from writecache_impl.tools.picture import (
     read_entry,
     same_data,
 )
-from writecache_impl.tools.undo_log import Described, Kind, UndoLog, new_log
+from writecache_impl.tools.undo_log import UndoLog, new_log
+from writecache_impl.tools.undo_records import Described, Kind
 from writecache_impl.tools.writeback import RefusedError
 from writecache_spec.codec import encode_superblock
 from writecache_spec.layout import (
@@ -168,7 +170,9 @@ def repair(
         if old != new
     )
     encoded = encode_superblock(superblock)
-    described = Described("repair", str(output.resolve()), "", offset, encoded.hex(), image.size, 0)
+    described = Described(
+        "repair", os.path.realpath(output), "", offset, encoded.hex(), image.size, 0
+    )
     with new_file(output, force) as target:
         grow(target, image.size)
         copy_sparse(image, target, holes=True)

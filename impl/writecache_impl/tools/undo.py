@@ -15,7 +15,8 @@ from typing import NamedTuple
 from writecache_impl.tools.cache import read_superblock
 from writecache_impl.tools.errors import ToolError
 from writecache_impl.tools.image import Image
-from writecache_impl.tools.undo_log import Kind, Place, UndoLog
+from writecache_impl.tools.undo_log import UndoLog
+from writecache_impl.tools.undo_records import Kind, Place
 from writecache_spec.codec import encode_superblock
 
 

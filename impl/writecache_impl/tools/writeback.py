@@ -5,6 +5,7 @@ then, and only if nothing is in doubt, the cache is marked as clean (`cleaning`)
 anywhere, it can be begun again: what is home is found there and not written again.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -20,7 +21,8 @@ from writecache_impl.tools.origin import weigh
 from writecache_impl.tools.output import copy_sparse, grow, new_file
 from writecache_impl.tools.picture import BEYOND, Doubtful, Picture, picture_of
 from writecache_impl.tools.problems import counted
-from writecache_impl.tools.undo_log import Described, Kind, UndoLog, start_log
+from writecache_impl.tools.undo_log import UndoLog, start_log
+from writecache_impl.tools.undo_records import Described, Kind
 from writecache_spec.codec import encode_superblock
 from writecache_spec.units import SECTOR_SIZE
 
@@ -138,8 +140,8 @@ def describe(picture: Picture, origin: Image, command: str = "writeback") -> Des
     cache = picture.cache
     return Described(
         command,
-        str(cache.image.path.resolve()),
-        str(origin.path.resolve()),
+        os.path.realpath(cache.image.path),
+        os.path.realpath(origin.path),
         cache.geometry.offset,
         encode_superblock(cache.superblock).hex(),
         cache.image.size,
