@@ -322,3 +322,26 @@ def test_what_interrupts_an_operation_keeps_it_from_being_committed(
         engine.close()
     with files.open() as engine:
         assert engine.read(0, 2 * BLOCK) == b"1" * BLOCK + bytes(BLOCK)
+
+
+def test_a_refused_reload_leaves_what_is_loaded(files: Files) -> None:
+    with files.open(QUIET) as engine:
+        engine.write(0, b"r" * BLOCK)
+        for wrong in ("s ORIGIN CACHE 512 0", "s ORIGIN NOWHERE 4096 0"):
+            with pytest.raises(RefusedError):
+                engine.reload(wrong)
+        assert engine.read(0, BLOCK) == b"r" * BLOCK
+        engine.reload(TABLE)
+        assert engine.table() == TABLE
+        assert engine.read(0, BLOCK) == b"r" * BLOCK
+
+
+def test_an_open_that_is_refused_leaves_no_thread_and_no_lock(files: Files) -> None:
+    with files.open() as engine:
+        engine.write(99 * BLOCK, bytes(BLOCK))
+    os.truncate(files.origin, 90 * BLOCK)
+    n_threads = threading.active_count()
+    with pytest.raises(UnusableDeviceError):
+        files.open()
+    assert threading.active_count() == n_threads
+    FileDevice(files.origin).close()

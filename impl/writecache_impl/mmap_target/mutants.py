@@ -154,7 +154,6 @@ MUTANTS: Final[dict[str, list[Patch]]] = {
     ],
     "flush-misses-the-origin": [(clients.Clients, "_flush", _commit_only)],
     "flush-forgets-overwritten": [(commit, "flush", _forgets_committed)],
-    "replaced-never-freed": [(commit, "free_replaced", _nothing)],
     "overwrites-under-writeback": [(clients, "map_write", _overwrites_in_progress)],
     "resume-without-erasing": [(construct.FASTEST, "scan", _resume_without_erasing)],
     "format-version-first": [(construct, "_format", _format_version_first)],
