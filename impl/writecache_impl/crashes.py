@@ -93,9 +93,10 @@ def draw(seed: str, target: str) -> Trace:
 
 
 def play(target: LinuxTarget, trace: Trace) -> list[Happened]:
-    """Play a trace with one log under both devices, as far as it goes; what happened.
+    """Play a trace with one log under both devices, as far as the kernel lives; what happened.
 
-    Raises LogError, and one of `linux.UNUSABLE` where the kernel died.
+    Raises one of `linux.UNUSABLE`, LogError among them: a log, replayed, is not what its device
+    holds.
     """
     session = target.open_trace(trace.header())
     assert session.logs is not None

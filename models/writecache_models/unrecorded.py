@@ -113,11 +113,7 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
     "transcript": {
         "if wc.reads_in_progress: -> "
         'raise Abort(NotEnabled("reads of the cache device are in flight"))': (
-            "one client: what waits for its request to end finds that it has"
-        ),
-        "if wc.writes_in_progress: -> "
-        'raise Abort(NotEnabled("writes of the cache device are in flight"))': (
-            "one client: what waits for its request to end finds that it has"
+            "a read of the cache device is over before any other client of so few comes that far"
         ),
     },
     "writeback_submit": {

@@ -97,8 +97,12 @@ class Log(NamedTuple):
                 raise Contradiction
             if entry in log.early:
                 log = log._replace(early=_without(log.early, entry))
-            else:
-                log = log._replace(copies=_without(log.copies, entry)).write(entry, render)
+                continue
+            if entry in log.copies:
+                log = log._replace(copies=_without(log.copies, entry))
+            elif log.ahead is not None:  # what it copies was written while it was under way
+                raise Contradiction
+            log = log.write(entry, render)
         return log
 
     def write(self, entry: Entry, render: Render) -> "Log":

@@ -61,8 +61,8 @@ def test_a_kernel_that_does_as_the_reference_is_fine(folder: Path) -> None:
     ]
     (kernel,) = done.json["kernels"]
     assert sorted(kernel) == [
-        *("divergences", "hangs", "kernel", "non_canonical", "panics", "problem", "release"),
-        *("seconds", "steps", "target", "traces"),
+        *("divergences", "hangs", "kernel", "log_entries", "non_canonical", "panics", "problem"),
+        *("release", "seconds", "steps", "target", "traces"),
     ]
     assert kernel["steps"] >= 60
     assert f"kernel {SUITE}: seed {done.json['seed']}\n" in done.err

@@ -17,6 +17,7 @@ from writecache_impl.engine import (
     RefusedError,
     RequestError,
     UnusableDeviceError,
+    writeback,
 )
 from writecache_impl.engine.devices import FileDevice, MappedDevice
 from writecache_impl.engine.failing import FailingDevice, Failure
@@ -322,3 +323,50 @@ def test_what_interrupts_an_operation_keeps_it_from_being_committed(
         engine.close()
     with files.open() as engine:
         assert engine.read(0, 2 * BLOCK) == b"1" * BLOCK + bytes(BLOCK)
+
+
+def test_a_refused_reload_leaves_what_is_loaded(files: Files) -> None:
+    with files.open(QUIET) as engine:
+        engine.write(0, b"r" * BLOCK)
+        for wrong in ("s ORIGIN CACHE 512 0", "s ORIGIN NOWHERE 4096 0"):
+            with pytest.raises(RefusedError):
+                engine.reload(wrong)
+        assert engine.read(0, BLOCK) == b"r" * BLOCK
+        engine.reload(TABLE)
+        assert engine.table() == TABLE
+        assert engine.read(0, BLOCK) == b"r" * BLOCK
+
+
+def test_an_open_that_is_refused_leaves_no_thread_and_no_lock(files: Files) -> None:
+    with files.open() as engine:
+        engine.write(99 * BLOCK, bytes(BLOCK))
+    os.truncate(files.origin, 90 * BLOCK)
+    n_threads = threading.active_count()
+    with pytest.raises(UnusableDeviceError):
+        files.open()
+    assert threading.active_count() == n_threads
+    FileDevice(files.origin).close()
+
+
+def test_everything_is_written_back_a_part_at_a_time(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writeback, "MOST_SELECTED", 4)
+    stop = threading.Event()
+
+    def disturb() -> None:
+        while not stop.is_set():
+            engine.write(Random(1).randrange(60, 100) * BLOCK, b"d" * BLOCK)
+
+    with files.open("s ORIGIN CACHE 4096 4 high_watermark 100 low_watermark 100") as engine:
+        places = Random(2).sample(range(60), 50)
+        for place in places:
+            engine.write(place * BLOCK, bytes([place + 1]) * BLOCK)
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        engine.message("flush")
+        stop.set()
+        thread.join()
+        origin = files.origin.read_bytes()
+    for place in places:
+        assert origin[place * BLOCK : (place + 1) * BLOCK] == bytes([place + 1]) * BLOCK

@@ -9,11 +9,13 @@ import pytest
 from machines import line, trace
 
 from writecache_models.actions import PanicError
+from writecache_models.fixtures import shipped_vectors
 from writecache_models.judge import Report, judge
 from writecache_models.mutants import planted
 from writecache_models.mutants.ordering import ORDERING
 from writecache_models.observations import new_machine, observe, perform
 from writecache_models.trace import LOGS, Op, Trace
+from writecache_models.vectors import read_traces
 from writecache_models.workloads import generate
 from writecache_spec.profile import PROFILES
 
@@ -173,4 +175,19 @@ def test_blocks_freed_before_the_origin_is_flushed_are_seen_in_one_log_only() ->
     assert judged(without_logs(wrong["one"])).divergence is None
     assert judged(wrong["each"]).divergence is None
     assert (divergence := judged(wrong["one"]).divergence) is not None
+    assert list(divergence.differences()) == ["log"]
+
+
+def of_kernels() -> list[Trace]:
+    """The beginnings of traces that a kernel has logged."""
+    (file,) = (path for path in shipped_vectors() if path.name == "bookworm-logged.jsonl.xz")
+    return [replace(one, steps=one.steps[:14]) for one in read_traces(file)]
+
+
+@pytest.mark.parametrize("name", [*ONLY_IN_THE_LOG, "freed-before-origin-flush"])
+def test_a_kernels_log_contradicts_a_reference_with_a_wrong_order(name: str) -> None:
+    mutant = next(one for one in ORDERING if one.name == name)
+    with planted(mutant):
+        found = (judge(one).divergence for one in of_kernels())
+        assert (divergence := next(filter(None, found), None)) is not None
     assert list(divergence.differences()) == ["log"]

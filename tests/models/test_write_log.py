@@ -146,3 +146,10 @@ def test_a_flush_of_the_origin_may_come_while_data_with_fua_are_written() -> Non
     assert len(log.ahead or ()) == 1
     with pytest.raises(Contradiction):
         both(F, data).begin_data(data).end_data(render)
+
+
+def test_a_copy_of_what_has_changed_since_is_no_part_of_a_log_that_has_the_old() -> None:
+    with pytest.raises(Contradiction):
+        seen(HOME, F).begin_copy((HOME,)).end_copy((HOME._replace(content=b"new"),), render)
+    changed = HOME._replace(content=b"new")
+    assert changed in Log().begin_copy((HOME,)).end_copy((changed,), render).complete

@@ -112,6 +112,10 @@ class Stepper(Background):
         self._sleeps = False
         # Whether the pass under way waits for some block's end.
         self._woken = False
+        self._passes: list[list[Run]] = []
+        # Runs that are to be copied, those of each pass together.
+        self._to_copy: list[Run] = []
+        # The same, in their order, once the first of them is copied.
         self._copied: list[Run] = []
         # Runs that were copied and not yet freed.
 
@@ -153,17 +157,31 @@ class Stepper(Background):
         wc = self.live
         if not self._sleeps and (self.running or wc.queue):
             before = self.running
-            if self.run_work():
+            worked = self.run_work()
+            self._take_copies(before is None)
+            if worked:
                 return True
             self._sleeps = self.running is not None
             if self._sleeps and before is None:
                 return True
-        if wc.copies:
-            run = wc.copies.pop(0)
+        if self._passes:
+            for runs in self._passes:
+                self._to_copy += as_linux_ends(runs, wc.config.block_sectors)
+            self._passes.clear()
+        if self._to_copy:
+            run = self._to_copy.pop(0)
             writeback.copy(wc, run)
             self._copied.append(run)
             return True
         return self._end_copies()
+
+    def _take_copies(self, begins: bool) -> None:
+        """Take the runs that a pass, or more of one, has selected."""
+        if self.live.copies:
+            if begins or not self._passes:
+                self._passes.append([])
+            self._passes[-1] += self.live.copies
+            self.live.copies = []
 
     def _end_copies(self) -> bool:
         """Flush the origin and free what was copied."""
@@ -171,8 +189,7 @@ class Stepper(Background):
             return False
         # As on Linux: first what need not be copied; then what cannot be, which is refused while
         # others are under way.
-        runs = merged(self._copied, self.live.config.block_sectors)
-        runs.sort(key=lambda run: (not run.went_nowhere, not run.failed))
+        runs = sorted(self._copied, key=lambda run: (not run.went_nowhere, not run.failed))
         self._copied = []
         writeback.end(self.live, runs, writeback.flush_origin(self.live))
         return True
@@ -198,18 +215,27 @@ class Stepper(Background):
         return max(min(moments), self.now + 1) if moments else None
 
 
-def merged(runs: list[Run], block_sectors: int) -> list[Run]:
-    """Runs in the order in which Linux's block layer ends them.
+def as_linux_ends(runs: list[Run], block_sectors: int) -> list[Run]:
+    """Runs of one pass in the order in which Linux's block layer ends them.
 
-    Each is merged with the last request if it lies directly before or behind it; the parts of a
-    request end in the order of their sectors.
+    Their reads are merged, where they are neighbours on the cache, then their writes.
+    """
+    if runs and isinstance(runs[0].blocks, range):
+        runs = merged(runs, lambda run: run.blocks[0], 1)
+    return merged(runs, lambda run: run.sector, block_sectors)
+
+
+def merged(runs: list[Run], start: Callable[[Run], int], unit: int) -> list[Run]:
+    """Each is merged with the last request if it lies directly before or behind it.
+
+    The parts of a request end in the order of their places; `unit` is a block's length.
     """
     requests: list[list[Run]] = []
     for run in runs:
         last = requests[-1] if requests else []
-        if last and last[-1].sector + len(last[-1].blocks) * block_sectors == run.sector:
+        if last and start(last[-1]) + len(last[-1].blocks) * unit == start(run):
             last.append(run)
-        elif last and run.sector + len(run.blocks) * block_sectors == last[0].sector:
+        elif last and start(run) + len(run.blocks) * unit == start(last[0]):
             last.insert(0, run)
         else:
             requests.append([run])

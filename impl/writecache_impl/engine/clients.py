@@ -1,37 +1,24 @@
 """Clients: requests as they come, cut into pieces, each mapped under the lock.
 
 Data of the cache is stored and loaded with the lock held; the origin is read and written without
-it.  A suspended device lets requests wait.  A request of more than 1 MiB is done as several.
-
-An exception that is none of the devices' (a signal's, say, or no memory) may have come between two
-changes that belong together: nothing is committed after it, so that what is durable stays right,
-and the engine is as after an I/O error.
+it.  A request of more than 1 MiB is done as several.
 """
 
 import errno
-from collections.abc import Callable
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 from writecache_impl.engine import commit
-from writecache_impl.engine.background import Background
-from writecache_impl.engine.errors import ClosedError, EngineError, RequestError
+from writecache_impl.engine.admission import Admission, failed
 from writecache_impl.engine.requests import map_discard, map_flush, map_read, map_write
 from writecache_impl.engine.requests_pmem import end_write_pmem, map_write_pmem
 from writecache_impl.engine.state import READ_HITS, READS, Cache
 
 BIO_SIZE: Final = 2**20
 """Bytes of the largest request that is mapped as one."""
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
 
 
-class Clients:
+class Clients(Admission):
     """What any thread may ask of a loaded cache."""
-
-    def __init__(self, background: Background) -> None:
-        self.background = background
-        self.lock = background.lock
-        self._wc: Cache | None = None
 
     def read(self, offset: int, size: int) -> bytes:
         """Read; raises RequestError: EIO, or EINVAL for what is no blocks of the device."""
@@ -41,7 +28,8 @@ class Clients:
             if wc is not None and size == wc.config.block_size and not offset % size:
                 entries = wc.entries
                 index = entries.find(offset >> 9)
-                if index >= 0 and not (wc.suspended or wc.unwritten or wc.config.pmem_mode):
+                is_plain = not (wc.suspended or wc.unwritten or wc.config.pmem_mode)
+                if index >= 0 and is_plain and offset >> 9 < wc.origin_sectors:
                     wc.stats[READS] += 1
                     wc.stats[READ_HITS] += 1
                     try:
@@ -206,60 +194,3 @@ class Clients:
         finally:
             self._end_around(wc)
         return True
-
-    # Who may, and who is about
-
-    def _live(self) -> Cache:
-        """The cache, once it runs; with the lock held.  Raises ClosedError."""
-        while True:
-            wc = self._wc
-            if wc is None:
-                raise ClosedError(errno.ENODEV, "the engine is closed")
-            if not wc.suspended:
-                return wc
-            self.background.wait_until(lambda: self._wc is None or not self._wc.suspended)
-
-    def _check(self, offset: int, size: int, beyond: int) -> None:
-        """Raise what the block layer has for a request that is no blocks of the device."""
-        wc = self._wc
-        if wc is None:
-            raise ClosedError(errno.ENODEV, "the engine is closed")
-        if offset < 0 or size < 0 or offset + size > wc.origin.size:
-            raise RequestError(beyond, "the request reaches behind the end of the device")
-        if (offset | size) & (wc.config.block_size - 1):
-            raise RequestError(errno.EINVAL, "the request is no whole blocks of the device")
-
-    def _begin_around(self, wc: Cache) -> None:
-        """Something goes to the origin that writes; with the lock held."""
-        wc.in_flight += 1
-        if wc.config.pause:
-            wc.origin_writes_in_flight += 1
-
-    def _end_around(self, wc: Cache, writes: bool = False) -> None:
-        """The origin is done with a piece; without the lock."""
-        with self.lock:
-            wc.in_flight -= 1
-            if writes and wc.config.pause:
-                wc.origin_writes_in_flight -= 1
-                if not wc.origin_writes_in_flight:
-                    wc.origin_idle_since = wc.now()
-            if not wc.in_flight:
-                wc.wake()
-
-    def _guarded(
-        self, do: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
-    ) -> _Result:
-        """Do something that must not be left half done."""
-        try:
-            return do(*args, **kwargs)
-        except EngineError:
-            raise
-        except BaseException:
-            if self._wc is not None:
-                self._wc.error = True
-            raise
-
-
-def failed(what: str) -> RequestError:
-    """What a request that failed raises."""
-    return RequestError(errno.EIO, f"the {what} has failed")

@@ -83,6 +83,7 @@ class Engine(Clients):
         if same_file(cache, origin):
             raise UnusableDeviceError(errno.EINVAL, "cache and origin are the same file")
         opened: list[Device] = []
+        engine: Self | None = None
         try:
             opened.append(MappedDevice(cache, preallocate) if mapped else FileDevice(cache))
             opened.append(FileDevice(origin))
@@ -91,6 +92,8 @@ class Engine(Clients):
             engine = cls(known, strict=strict)
             engine.reload(table)
         except BaseException:
+            if engine is not None:
+                engine.abandon()
             for device in opened:
                 device.close()
             raise
@@ -109,7 +112,12 @@ class Engine(Clients):
             if new.origin.size % new.config.block_size:
                 raise UnusableDeviceError(errno.EINVAL, "the origin is no whole blocks long")
             self.background.attach(new)
-            resume(new, self._strict)
+            try:
+                resume(new, self._strict)
+            except BaseException:
+                if self._wc is not None:
+                    self.background.attach(self._wc)
+                raise
             self._wc = new
             new.wake()
 

@@ -8,6 +8,7 @@ are short, and who follows whom is found by looking for the sectors behind.  Ent
 are no multiple of a block, which only a damaged cache has, are also kept in a sorted list (`odd`).
 """
 
+import sys
 from array import array
 from bisect import bisect_left, insort
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ class Index:
     """
 
     def __init__(self, metadata: bytearray, n_blocks: int, block_sectors: int) -> None:
+        assert sys.byteorder == "little", "the metadata is little-endian, and used as it is"
         self.n_blocks = n_blocks
         self.block_sectors = block_sectors
         words = memoryview(metadata)[: SUPERBLOCK_SIZE + n_blocks * ENTRY_SIZE].cast("Q")

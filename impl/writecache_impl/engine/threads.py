@@ -45,7 +45,7 @@ class Threads(Background):
         wc.kick = self._kick
         wc.wake = self._wake
         self.wc = wc
-        if not self._thread.is_alive():
+        if self._thread.ident is None:
             self._thread.start()
 
     def stop(self) -> None:

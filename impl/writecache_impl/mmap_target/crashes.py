@@ -34,6 +34,10 @@ from writecache_spec.units import SECTOR_SIZE
 _PMEM: Final = PROFILES["1.6.0-6.1-amd64"].repaired()
 _SSD: Final = PROFILES["1.6.0"].repaired()
 _ERRNOS: Final = (errno.EIO, errno.EIO, errno.ENOSPC)
+MOST_LATER: Final = 10
+"""Moments of a recovery, and of what is done after it, at which the power fails again."""
+MOST_STATES: Final = 1200
+"""Contents of one story; the next story shows more."""
 DEPTH: Final = 2
 """How often the power fails: once in a story, and once more while that is recovered."""
 
@@ -75,7 +79,7 @@ def judge(story: Story, n_moments: int, n_states: int) -> Crashes:
     result.moments = len(moments)
     chosen = moments if len(moments) <= n_moments else random.sample(moments, n_moments)
     for moment in chosen:
-        if result.violations:
+        if result.violations or result.states > MOST_STATES:
             break
         _fail_at(story, moment, n_states, DEPTH, random, result)
     return result
@@ -182,7 +186,8 @@ def _fail_at(
         if depth > 1 and random.random() < 0.2:
             if random.random() < 0.3:
                 _go_on(story, journal, random, result)
-            for again in journal.moments[1:]:
+            later = journal.moments[1:]
+            for again in random.sample(later, min(len(later), MOST_LATER)):
                 _fail_at(story, again, 4, depth - 1, random, result)
 
 

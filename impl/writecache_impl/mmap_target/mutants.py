@@ -144,6 +144,7 @@ MUTANTS: Final[dict[str, list[Patch]]] = {
     "older-duplicate-wins": [
         (module, "decide", _older_wins)
         for module in (recovery, sys.modules[construct.FASTEST.__module__])
+        if hasattr(module, "decide")
     ],
     "two-entries-in-one-commit": [(commit, "drop_superseded", _keeps_damage)],
     "home-without-origin-flush": [(writeback, "flush_origin", _true)],
@@ -154,7 +155,6 @@ MUTANTS: Final[dict[str, list[Patch]]] = {
     ],
     "flush-misses-the-origin": [(clients.Clients, "_flush", _commit_only)],
     "flush-forgets-overwritten": [(commit, "flush", _forgets_committed)],
-    "replaced-never-freed": [(commit, "free_replaced", _nothing)],
     "overwrites-under-writeback": [(clients, "map_write", _overwrites_in_progress)],
     "resume-without-erasing": [(construct.FASTEST, "scan", _resume_without_erasing)],
     "format-version-first": [(construct, "_format", _format_version_first)],

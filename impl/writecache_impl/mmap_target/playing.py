@@ -182,6 +182,7 @@ def replay_vectors(
     for recorded in traces:
         if recorded.target != "1.6.0":
             continue
+        recorded = _without_logs(recorded)
         profile = profile_of(recorded)
         played = play(recorded, profile)
         n_same = _agreeing(recorded, played)
@@ -194,6 +195,16 @@ def replay_vectors(
             result.reasons[reason] = result.reasons.get(reason, 0) + 1
     result.seconds = time.monotonic() - started
     return result
+
+
+def _without_logs(recorded: Trace) -> Trace:
+    """A kernel's order of I/O has FUA in it, and that of its threads."""
+    steps = tuple(
+        (op, {key: value for key, value in seen.items() if key != "log"})
+        for op, seen in recorded.steps
+    )
+    extra = {key: value for key, value in recorded.extra.items() if key != "logs"}
+    return replace(recorded, steps=steps, extra=extra)
 
 
 def _agreeing(recorded: Trace, played: Trace) -> int:
