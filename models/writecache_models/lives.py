@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from writecache_models.actions import HangError, Outcome
 from writecache_models.devices import Devices, FaultError
 from writecache_models.requests import BIO_SECTORS, Requests
+from writecache_models.trace import script_of
 from writecache_spec.effects import Remap
 from writecache_spec.events import Bio, Map, Op
 from writecache_spec.profile import Profile
@@ -105,6 +106,16 @@ class Lives(Requests):
         buffer, first = self._buffers[bio.tag]
         place = bytes_of(Sector(bio.sector - first))
         buffer[place : place + len(content)] = content
+
+    def _does(self, client: Any) -> Life:
+        """One request, or several, one after the other."""
+        script = script_of(client)
+        if script[0] is client:
+            return (yield from self._life(client[0], client[1:]))
+        outcomes = []
+        for name, *arguments in script:
+            outcomes.append((yield from self._life(name, arguments)))
+        return Outcome(parts=tuple(outcomes))
 
     def _life(self, name: str, arguments: Sequence[Any]) -> Life:
         if name == "flush":

@@ -45,7 +45,7 @@ class Machine(Several):
         copy = Machine(self.profile, self.devices.fork())
         copy.adopt(self)
         copy.start_sectors, copy._tag = self.start_sectors, self._tag
-        copy.undefined = self.undefined
+        copy.undefined, copy.cache_reads_slowly = self.undefined, self.cache_reads_slowly
         copy.request, copy.write_errno = self.request, self.write_errno
         copy._pattern_tag, copy._rest = self._pattern_tag, self._rest
         return copy

@@ -9,7 +9,16 @@ from writecache_models.digests import content_digest
 from writecache_models.faults import fault_of
 from writecache_models.logged import LoggedDevices
 from writecache_models.machine import Machine
-from writecache_models.trace import BEGIN, NO_LOGS, ONE_LOG, TOGETHER, Observation, Op, Trace
+from writecache_models.trace import (
+    BEGIN,
+    NO_LOGS,
+    ONE_LOG,
+    TOGETHER,
+    Observation,
+    Op,
+    Trace,
+    script_of,
+)
 from writecache_spec.events import Device
 from writecache_spec.numbers import split_words
 from writecache_spec.profile import Profile, profile_for_kernel
@@ -28,7 +37,9 @@ def new_machine(trace: Trace, profile: Profile) -> Machine:
     origin = Content(trace.origin_sectors * SECTOR_SIZE, trace.origin_image)
     logs = trace.extra.get("logs", NO_LOGS)
     if logs == NO_LOGS:
-        return Machine(profile, Devices(cache, origin))
+        machine = Machine(profile, Devices(cache, origin))
+        machine.cache_reads_slowly = bool(trace.extra.get("cache_delay"))
+        return machine
     return Machine(profile, LoggedDevices(cache, origin, together=logs == ONE_LOG))
 
 
@@ -70,11 +81,11 @@ def _perform(machine: Machine, op: Op, table: str) -> Outcome:
         return machine.sleep(*arguments)
     if machine.wc.suspended:
         raise UnusableStepError(f"{name}: the device is suspended, the request would wait")
-    requests = arguments if name == TOGETHER else [op]
-    for request in requests:
-        _require_inside(machine, *request)
+    for client in arguments if name == TOGETHER else [op]:
+        for request in script_of(client):
+            _require_inside(machine, *request)
     if name == TOGETHER:
-        return Outcome(parts=machine.together([(each[0], each[1:]) for each in requests]))
+        return Outcome(parts=machine.together(arguments))
     return _request(machine, name, arguments)
 
 
@@ -114,7 +125,7 @@ def observe(machine: Machine, op: Op, outcome: Outcome, digests: bool = True) ->
         seen["table"] = machine.table()
     seen |= _returned(outcome)
     if outcome.parts:
-        seen[TOGETHER] = [_returned(part) for part in outcome.parts]
+        seen[TOGETHER] = [_part(part) for part in outcome.parts]
     if digests and not begun:
         seen["cache"], seen["origin"] = machine.digests()
         if (logs := machine.devices.logged()) is not None:
@@ -130,6 +141,13 @@ def _returned(outcome: Outcome) -> Observation:
     if outcome.data is not None:
         seen["read"] = content_digest(outcome.data)
     return seen
+
+
+def _part(outcome: Outcome) -> Observation | list[Observation]:
+    """What one client's request returned, or each of its requests."""
+    if outcome.parts:
+        return [_returned(part) for part in outcome.parts]
+    return _returned(outcome)
 
 
 def still_possible(machine: Machine, seen: Observation) -> bool:

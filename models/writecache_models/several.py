@@ -14,7 +14,7 @@ from typing import Any, Final
 from writecache_models.actions import ENDS_COPIES, Action, HangError, Kind, Outcome
 from writecache_models.devices import Devices
 from writecache_models.lives import Client, Lives
-from writecache_spec.events import Op
+from writecache_spec.events import Device, Op
 from writecache_spec.profile import Profile
 
 
@@ -66,6 +66,8 @@ class Several(Lives):
         super().__init__(profile, devices)
         self._habit = 0
         """Of `HABITS`."""
+        self.cache_reads_slowly = False
+        """Whether a read of the cache device takes longer than anything else."""
 
     def fingerprint(self) -> int:
         """See `Core.fingerprint`; clients under way tell machines apart, too."""
@@ -75,9 +77,9 @@ class Several(Lives):
         lives = tuple((client.n_turns, client.wait is None) for client in self._clients)
         return hash((alone, lives, tuple(self._ios), self._habit))
 
-    def together(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> tuple[Outcome, ...]:
-        """Do requests at once, each a name and arguments as in vectors; then settle."""
-        self._clients = tuple(Client(self._life(*request)) for request in requests)
+    def together(self, clients: Sequence[Any]) -> tuple[Outcome, ...]:
+        """Let clients begin at once, each with requests as vectors have them; then settle."""
+        self._clients = tuple(Client(self._does(client)) for client in clients)
         habits = [Action(Kind.HABIT, number) for number in range(len(HABITS))]
         self._habit = self.choose(habits).which
         while any(client.wait is not None for client in self._clients):
@@ -112,11 +114,20 @@ class Several(Lives):
         held = ENDS_COPIES if self.copies_held and found else ()
         found += [action for action in background if action.kind not in held]
         ranks = {kind: rank for rank, kind in enumerate(kinds)}
-        found.sort(key=lambda action: ranks.get(action.kind, len(ranks)))
+        found.sort(key=lambda action: (self._is_slow(action), ranks.get(action.kind, len(ranks))))
         drains = (
             any(one.kind is Kind.CLIENT for one in found) and found[-1].kind is not found[0].kind
         )
         return [*found, *([Action(Kind.SETTLE)] if drains else [])]
+
+    def _is_slow(self, action: Action) -> bool:
+        """Whether all else has had the time to happen before."""
+        return (
+            self.cache_reads_slowly
+            and action.kind is Kind.IO
+            and self._ios[action.which].remap.device is Device.CACHE
+            and self._ios[action.which].remap.bio.op is Op.READ
+        )
 
     def _in_order(self) -> list[int]:
         """Which I/O is done next, as far as the block layer's scheduler has its way."""

@@ -42,9 +42,10 @@ fail as the device-mapper target KIND makes them (`faults`); the device is `cach
 FAULT_WORDS: Final = tuple([one.value for one in kinds] for kinds in (Device, FaultKind))
 """Devices that can fail, and how."""
 TOGETHER: Final = "together"
-"""Before several requests that begin at once: `["together", ["write", 0, 8, 1], ["flush"]]`.
+"""Before several clients that begin at once: `["together", ["write", 0, 8, 1], ["flush"]]`.
 
-The step's key of this name lists what each returned, `errno` and `read`, in their order."""
+Each is a request, or a list of requests that it does one after the other.  The step's key of this
+name lists what each returned, `errno` and `read`, in their order: of a list a list."""
 AT_ONCE: Final = ("write", "write_fua", "write_dsync", "read", "flush", "discard")
 """Requests that may be done together."""
 MOST_AT_ONCE: Final = 8
@@ -205,10 +206,20 @@ def op_problem(op: object) -> str | None:
     return f"{name}: a number is too large" if max(arguments, default=0) >= _TAG_LIMIT else None
 
 
+def script_of(client: Any) -> list[Any]:
+    """The requests that a client of `together` does, one after the other.
+
+    >>> script_of(["flush"]), script_of([["flush"], ["read", 0, 8]])
+    ([['flush']], [['flush'], ['read', 0, 8]])
+    """
+    is_script = isinstance(client, list) and client and isinstance(client[0], list)
+    return client if is_script else [client]
+
+
 def _together_problem(requests: list[object]) -> str | None:
     if not 2 <= len(requests) <= MOST_AT_ONCE:
-        return f"together takes 2 to {MOST_AT_ONCE} requests"
-    for request in requests:
+        return f"together takes 2 to {MOST_AT_ONCE} clients"
+    for request in (request for client in requests for request in script_of(client)):
         if isinstance(request, list) and request[:1] and request[0] not in AT_ONCE:
             return f"together: {shown(request)} is no request"
         if problem := op_problem(request):

@@ -96,13 +96,15 @@ def parse_header(record: dict[str, Any], where: str) -> Trace:
             raise VectorError(
                 f"{where}: {key} {shown(value)} is not a number from 1 to {LARGEST_DEVICE}"
             )
-    delay = record.get("origin_delay", 0)
-    if type(delay) is not int or not 0 <= delay <= LONGEST_DELAY:
-        raise VectorError(f"{where}: origin_delay is not a number from 0 to {LONGEST_DELAY}")
-    logs = record.get("logs", NO_LOGS)
-    if logs not in LOGS or (logs != NO_LOGS and delay):
+    delays = [record.get(key, 0) for key in ("cache_delay", "origin_delay")]
+    if any(type(delay) is not int or not 0 <= delay <= LONGEST_DELAY for delay in delays):
         raise VectorError(
-            f"{where}: logs is one of {', '.join(LOGS)}, and only {NO_LOGS} with an origin_delay"
+            f"{where}: cache_delay and origin_delay are numbers from 0 to {LONGEST_DELAY}"
+        )
+    logs = record.get("logs", NO_LOGS)
+    if logs not in LOGS or (logs != NO_LOGS and any(delays)):
+        raise VectorError(
+            f"{where}: logs is one of {', '.join(LOGS)}, and only {NO_LOGS} with a delay"
         )
     return Trace(
         name=record["trace"],
@@ -147,7 +149,7 @@ def parse_step(record: dict[str, Any], where: str) -> tuple[Op, Observation]:
         if value is not None and not isinstance(value, str):
             raise VectorError(f"{where}: {key} is not a string")
     parts = record.get(TOGETHER, [])
-    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+    if not isinstance(parts, list) or not all(isinstance(part, dict | list) for part in parts):
         raise VectorError(f"{where}: {TOGETHER} is not a list of objects")
     counters = (record.get("status") or "").split()[4:]
     if not all(map(_COUNTER.fullmatch, counters)):

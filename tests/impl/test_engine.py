@@ -17,6 +17,7 @@ from writecache_impl.engine import (
     RefusedError,
     RequestError,
     UnusableDeviceError,
+    writeback,
 )
 from writecache_impl.engine.devices import FileDevice, MappedDevice
 from writecache_impl.engine.failing import FailingDevice, Failure
@@ -345,3 +346,27 @@ def test_an_open_that_is_refused_leaves_no_thread_and_no_lock(files: Files) -> N
         files.open()
     assert threading.active_count() == n_threads
     FileDevice(files.origin).close()
+
+
+def test_everything_is_written_back_a_part_at_a_time(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writeback, "MOST_SELECTED", 4)
+    stop = threading.Event()
+
+    def disturb() -> None:
+        while not stop.is_set():
+            engine.write(Random(1).randrange(60, 100) * BLOCK, b"d" * BLOCK)
+
+    with files.open("s ORIGIN CACHE 4096 4 high_watermark 100 low_watermark 100") as engine:
+        places = Random(2).sample(range(60), 50)
+        for place in places:
+            engine.write(place * BLOCK, bytes([place + 1]) * BLOCK)
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        engine.message("flush")
+        stop.set()
+        thread.join()
+        origin = files.origin.read_bytes()
+    for place in places:
+        assert origin[place * BLOCK : (place + 1) * BLOCK] == bytes([place + 1]) * BLOCK

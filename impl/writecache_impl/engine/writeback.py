@@ -31,6 +31,8 @@ WRITEBACK_LATENCY: Final = 64
 """Steps in a pass."""
 BIO_MAX_VECS: Final = 256
 """Blocks in a run."""
+MOST_SELECTED: Final = 16384
+"""Blocks that are under writeback at once where everything is asked for: then the next as many."""
 COPY_SIZE: Final = 2**19
 """Bytes that are written to the origin at once."""
 
@@ -50,14 +52,27 @@ def pause_left(wc: Cache) -> int:
 
 
 def writeback(wc: Cache) -> Iterator[None]:
-    """Do one pass: put runs on `wc.copies`, and yield where nothing can be done before some end."""
+    """Do one pass: put runs on `wc.copies`, and yield where nothing can be done before some end.
+
+    Where everything is asked for that is what there is at the beginning.  Oldest first, so that
+    blocks which come meanwhile are none of it.
+    """
+    left = wc.config.n_blocks - wc.entries.n_free
     while True:
+        while wc.writeback_all and wc.writeback_size and not wc.error:
+            yield
         if wc.error:
             return
-        if not (wc.writeback_all and wc.writeback_size):
-            break
-        yield
-    runs, skipped = _select(wc)
+        runs, skipped = _select(wc)
+        n_selected = sum(len(run.blocks) for run in runs)
+        left -= n_selected
+        yield from _submit(wc, runs, skipped)
+        if n_selected < MOST_SELECTED or left <= 0 or not wc.writeback_all:
+            return
+
+
+def _submit(wc: Cache, runs: list[Run], skipped: list[int]) -> Iterator[None]:
+    """Let runs be copied, no more at once than `writeback_jobs` allows."""
     if skipped and not runs and wc.writeback_size:
         yield
     limit = wc.config.max_writeback_jobs
@@ -76,7 +91,7 @@ def _select(wc: Cache) -> tuple[list[Run], list[int]]:
     runs: list[Run] = []
     skipped: list[int] = []
     entries = wc.entries
-    n_walked = 0
+    n_walked = n_selected = 0
     while (index := entries.oldest) != NONE and _wanted(wc, index):
         n_walked += 1
         if n_walked > WRITEBACK_LATENCY and not wc.writeback_all:
@@ -94,6 +109,9 @@ def _select(wc: Cache) -> tuple[list[Run], list[int]]:
         run = _take_run(wc, index)
         runs.append(run)
         n_walked += len(run.blocks) - 1
+        n_selected += len(run.blocks)
+        if n_selected >= MOST_SELECTED:
+            break
     # A commit on the way may have freed some of what was skipped before.
     skipped = [index for index in skipped if entries.state[index] == UNLISTED]
     for index in reversed(skipped):

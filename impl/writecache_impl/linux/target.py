@@ -142,9 +142,10 @@ class LinuxTarget:
             machine = self.machine(cache_bytes, origin_bytes, logs)
             if logs and not self._hello["logs"]:
                 raise KernelUnavailable("this kernel has no target log-writes (dm-log-writes)")
-            if parsed.origin_delay and not self._hello["delays"]:
+            delays = parsed.cache_delay, parsed.origin_delay
+            if any(delays) and not self._hello["delays"]:
                 raise KernelUnavailable("this kernel has no target delay (dm-delay)")
-            machine.send(["reset", parsed.table, *sectors, parsed.origin_delay, parsed.logs])
+            machine.send(["reset", parsed.table, *sectors, delays, parsed.logs])
             try:
                 machine.receive(RESET_SECONDS)
                 break

@@ -43,6 +43,8 @@ class TraceHeader:
     origin_sectors: int
     cache_image: bytes = b""
     origin_image: bytes = b""
+    cache_delay: int = 0
+    """Milliseconds that each read of the cache takes longer."""
     origin_delay: int = 0
     """Milliseconds that each write of the origin takes longer."""
     logs: str = NO_LOGS
@@ -60,7 +62,8 @@ class TraceHeader:
             **sizes,
             cache_image=_image(header, "cache_image", sizes["cache_sectors"]),
             origin_image=_image(header, "origin_image", sizes["origin_sectors"]),
-            origin_delay=_delay(header),
+            cache_delay=_delay(header, "cache_delay"),
+            origin_delay=_delay(header, "origin_delay"),
             logs=_logs(header),
         )
 
@@ -72,10 +75,10 @@ def _sectors(header: Mapping[str, Any], key: str) -> int:
     return value
 
 
-def _delay(header: Mapping[str, Any]) -> int:
-    value = header.get("origin_delay", 0)
+def _delay(header: Mapping[str, Any], key: str) -> int:
+    value = header.get(key, 0)
     if type(value) is not int or not 0 <= value <= LONGEST_DELAY:
-        raise ValueError(f"origin_delay is a whole number from 0 to {LONGEST_DELAY}")
+        raise ValueError(f"{key} is a whole number from 0 to {LONGEST_DELAY}")
     return value
 
 
@@ -83,8 +86,8 @@ def _logs(header: Mapping[str, Any]) -> str:
     value = header.get("logs", NO_LOGS)
     if value not in LOGS:
         raise ValueError(f"logs is one of {', '.join(LOGS)}")
-    if value != NO_LOGS and header.get("origin_delay"):
-        raise ValueError("a trace with logs has no origin_delay")
+    if value != NO_LOGS and (header.get("origin_delay") or header.get("cache_delay")):
+        raise ValueError("a trace with logs has no delays")
     return str(value)
 
 
@@ -111,10 +114,13 @@ def check_op(op: Op) -> None:
     if kind == "write_fua":
         raise ValueError("Linux cannot be asked for write_fua from user space")
     if kind == "together":
-        for request in arguments:
-            check_op(request)
         good = 1 < len(arguments) <= MOST_AT_ONCE
-        good = good and all(request[0] in REQUESTS for request in arguments)
+        for client in arguments:
+            # One request, or several, one after the other.
+            requests = client if client and not isinstance(client[0], str) else [client]
+            for request in requests:
+                check_op(request)
+            good = good and all(request[0] in REQUESTS for request in requests)
     elif kind in ("open", "message"):
         good = all(isinstance(word, str) and "\0" not in word for word in arguments)
         good = good and (len(arguments) < 2 if kind == "open" else len(arguments) > 0)

@@ -144,6 +144,7 @@ MUTANTS: Final[dict[str, list[Patch]]] = {
     "older-duplicate-wins": [
         (module, "decide", _older_wins)
         for module in (recovery, sys.modules[construct.FASTEST.__module__])
+        if hasattr(module, "decide")
     ],
     "two-entries-in-one-commit": [(commit, "drop_superseded", _keeps_damage)],
     "home-without-origin-flush": [(writeback, "flush_origin", _true)],

@@ -92,31 +92,37 @@ class Client:
 
 
 class Crowd:
-    """Clients that do one request each, all at once."""
+    """Clients that begin at once; each does one request, or several one after the other."""
 
     def __init__(self) -> None:
         self.clients: list[Client] = []
 
-    def request(self, fd: int, requests: Sequence[Sequence[Any]]) -> list[Step]:
-        """Do the requests and describe what each returned, in their order."""
-        while len(self.clients) < len(requests):
+    def request(self, fd: int, scripts: Sequence[Sequence[Any]]) -> "list[Step | list[Step]]":
+        """Do what each client is to do, and describe what it returned, in their order."""
+        while len(self.clients) < len(scripts):
             self.clients.append(Client())
-        results: list[int | OSError] = [0] * len(requests)
+        crowd = list(zip(self.clients, scripts, strict=False))
+        results: list[Step | list[Step]] = [{} for _ in scripts]
         begin = threading.Event()
 
-        def live(number: int) -> None:
+        def live(number: int, client: Client, script: Sequence[Any]) -> None:
             begin.wait()
-            results[number] = self.clients[number].do(fd, requests[number])
+            if isinstance(script[0], str):
+                outcome = client.do(fd, script)
+                results[number] = client.describe(script, outcome)
+            else:
+                results[number] = [client.request(fd, request) for request in script]
 
-        threads = [threading.Thread(target=live, args=(n,)) for n in range(len(requests))]
-        for client, request in zip(self.clients, requests, strict=False):
-            client.prepare(request)
+        threads = [
+            threading.Thread(target=live, args=(number, client, script))
+            for number, (client, script) in enumerate(crowd)
+        ]
+        for client, script in crowd:
+            if isinstance(script[0], str):
+                client.prepare(script)
         for thread in threads:
             thread.start()
         begin.set()
         for thread in threads:
             thread.join()
-        return [
-            client.describe(request, result)
-            for client, request, result in zip(self.clients, requests, results, strict=False)
-        ]
+        return results

@@ -58,7 +58,7 @@ class Disk:
     def __init__(self, mapper: DeviceMapper, name: bytes, under: Under) -> None:
         self.mapper, self.name, self.under = mapper, name, under
         self.dev = mapper.create(name)[1]
-        self.sectors = self.delay = 0
+        self.sectors, self.delay = 0, (0, 0)
         self.fault: Fault | None = None
 
     def lie_on(self, under: Under) -> None:
@@ -66,8 +66,10 @@ class Disk:
         if under != self.under or under.log:
             self.under, self.sectors = under, 0
 
-    def become(self, sectors: int, delay: int = 0, fault: Fault | None = None) -> None:
-        """Have so many sectors; writes take `delay` ms longer, and some fail."""
+    def become(
+        self, sectors: int, delay: tuple[int, int] = (0, 0), fault: Fault | None = None
+    ) -> None:
+        """Have so many sectors; reads and writes take `delay` ms longer, and some fail."""
         if (sectors, delay, fault) == (self.sectors, self.delay, self.fault):
             return
         kind, first, failing = fault or ("", sectors, 0)
@@ -84,15 +86,15 @@ class Disk:
         self.mapper.resume(self.name)
         self.sectors, self.delay, self.fault = sectors, delay, fault
 
-    def _working(self, first: int, end: int, delay: int) -> tuple[int, bytes, str]:
+    def _working(self, first: int, end: int, delay: tuple[int, int]) -> tuple[int, bytes, str]:
         """Return a target whose I/O succeeds."""
         place = f"{self.under.whole} {self.under.first + first}"
         if self.under.log:
             return end - first, b"log-writes", f"{self.under.whole} {self.under.log}"
         if self.under.first:  # what dm-linear does, but it tells of a flush where it comes from
             return end - first, b"flakey", f"{place} 1 0"
-        if delay:
-            return end - first, b"delay", f"{place} 0 {place} {delay}"
+        if any(delay):
+            return end - first, b"delay", f"{place} {delay[0]} {place} {delay[1]}"
         return end - first, b"linear", place
 
     def fail(self, fault: Fault | None) -> None:

@@ -27,7 +27,9 @@ class Logs:
         self.pair = ""
         self.kind = NONE
 
-    def begin(self, kind: str, cache_sectors: int, origin_sectors: int, origin_delay: int) -> None:
+    def begin(
+        self, kind: str, cache_sectors: int, origin_sectors: int, delays: tuple[int, int]
+    ) -> None:
         """Give the target's disks these sizes, and let logs begin."""
         numbers = self.numbers
         if kind == ONE:
@@ -40,8 +42,8 @@ class Logs:
             for use, disk in (("cache", self.cache), ("origin", self.origin)):
                 log = numbers[f"{use}-log"] if logged else None
                 disk.lie_on(Under(numbers[use], 0, log))
-        self.cache.become(cache_sectors)
-        self.origin.become(origin_sectors, origin_delay)
+        self.cache.become(cache_sectors, (delays[0], 0))
+        self.origin.become(origin_sectors, (0, delays[1]))
         self.kind = kind
 
     def _join(self, cache_sectors: int, origin_sectors: int) -> None:

@@ -47,19 +47,25 @@ class Player:
         self.client, self.crowd = Client(), Crowd()
 
     def reset(
-        self, table: str, cache_sectors: int, origin_sectors: int, origin_delay: int, logs: str
+        self,
+        table: str,
+        cache_sectors: int,
+        origin_sectors: int,
+        delays: tuple[int, int],
+        logs: str,
     ) -> None:
         """Remove the device and give the disks new sizes; `table` is the one to open with.
 
-        Writes of the origin take `origin_delay` milliseconds longer; `logs` says what is logged.
+        Reads of the cache and writes of the origin take `delays` milliseconds longer; `logs` says
+        what is logged.
         """
         self._close()
         if self.exists:
             self.mapper.remove(NAME)
         self.exists = self.suspended = False
         self.table = table
-        self.logs.begin(logs, cache_sectors, origin_sectors, origin_delay)
-        self.settling.patience = 1.5 * origin_delay / 1000
+        self.logs.begin(logs, cache_sectors, origin_sectors, delays)
+        self.settling.patience = 1.5 * max(delays) / 1000
 
     def play(self, op: Sequence[Any]) -> Step | None:
         """Play one operation, settle, describe; None for one that has no device to act on."""

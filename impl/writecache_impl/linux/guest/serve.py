@@ -113,8 +113,8 @@ class Guest:
     def answer(self, request: list[Any]) -> None:
         """Answer one request."""
         match request:
-            case ["reset", table, cache_sectors, origin_sectors, origin_delay, logs]:
-                self.player.reset(table, cache_sectors, origin_sectors, origin_delay, logs)
+            case ["reset", table, cache_sectors, origin_sectors, [reads, writes], logs]:
+                self.player.reset(table, cache_sectors, origin_sectors, (reads, writes), logs)
                 self.line.send({"ready": True})
             case ["end logs"]:
                 self.player.logs.end()
