@@ -1,6 +1,7 @@
 """`writecache serve`: the engine as a network block device."""
 
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
 
@@ -89,7 +90,7 @@ def serve_command(
             print_json({"uris": uris, **sizes, "table": engine.table()})
         else:
             print(f"{export.size:,} bytes in blocks of {export.block_size}: {' '.join(uris)}")
-        click.get_text_stream("stdout").flush()
+        sys.stdout.flush()
         server.run()
     except BaseException:
         for sock in listening:
