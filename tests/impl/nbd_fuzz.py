@@ -136,7 +136,7 @@ class Fuzzer:
                     fields[at] = (fields[at] + random.choice((-1, 1, 512, BLOCK))) % 2 ** WIDTHS[at]
                 case _:
                     fields[at] = random.getrandbits(WIDTHS[at]) >> random.randrange(WIDTHS[at])
-        if fields[2] == nbd.WRITE and 2**20 < fields[5] <= LONGEST and random.random() < 0.9:
+        if fields[2] == nbd.WRITE and 2**20 < fields[5] <= LONGEST and random.random() < 0.98:
             # Long payloads that are refused cost time: a few are enough.
             fields[5] %= 2**16
         return Asked(*fields)

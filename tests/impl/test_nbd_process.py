@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from nbd_client import BLOCK, N_BLOCKS, SIZE, TABLE, Client, GoneError, folder, 
 
 from writecache_impl.engine import Engine
 
-N_KILLS = 5
+N_KILLS = 3
 N_CLIENTS = 4
 
 
@@ -95,8 +96,9 @@ def test_what_was_flushed_is_there_after_a_kill(
     assert n_durable > 100
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("on_exit", ["keep", "drain"])
+@pytest.mark.parametrize(
+    ("number", "on_exit"), [(signal.SIGTERM, "keep"), (signal.SIGINT, "drain")]
+)
 def test_a_signal_ends_it_and_leaves_what_was_asked(
     path: Path, number: signal.Signals, on_exit: str
 ) -> None:
@@ -137,6 +139,7 @@ def test_tcp_is_loopback_and_json_says_where(path: Path) -> None:
 
 def test_what_cannot_be_served_is_refused_in_a_line(path: Path) -> None:
     files = ("--origin", path / "origin", "--cache", path / "cache")
+    assert command("serve", "--origin", path / "origin").is_refusal()
     assert command("serve", *files, "--tcp", "host").is_refusal()
     assert command("serve", *files, "--tcp", "1:99999").is_refusal()
     assert command("serve", *files, "--block-size", "3000", "--socket", path / "s").is_refusal()
@@ -150,6 +153,35 @@ def test_what_cannot_be_served_is_refused_in_a_line(path: Path) -> None:
         with folder() as other:
             more = ("--origin", other / "origin", "--cache", other / "cache")
             assert command("serve", *more, "--socket", server.address).is_refusal()
+
+
+def test_status_table_and_messages_by_the_control_socket(path: Path) -> None:
+    control = path / "control"
+    with process(path, "--control", control) as server:
+        with Client(server.address) as client:
+            client.write(0, b"c" * BLOCK)
+            client.flush()
+        status = command("serve", "--status", control)
+        assert (status.code, status.err) == (0, "")
+        assert status.out.startswith("0 63 62 0 ")
+        assert command("serve", "--message", control, "flush").code == 0
+        assert (path / "origin").read_bytes()[:BLOCK] == b"c" * BLOCK
+        told = command("serve", "--status", control, "--json").json
+        assert told == {"status": told["status"], "table": TABLE}
+        assert told["status"].startswith("0 63 63 0 ")
+        bad = command("serve", "--message", control, "what")
+        assert (bad.code, bad.err) == (1, "writecache: no such message: what\n")
+        for sent in (b"", b"x" * 5000, b"\xff\n", b"status x\n", b"message\n", b"\n"):
+            with socket.socket(socket.AF_UNIX) as broken:
+                broken.connect(str(control))
+                broken.sendall(sent)
+                broken.shutdown(socket.SHUT_WR)
+                with suppress(ConnectionResetError):
+                    assert broken.recv(4096)[:8] in (b"", b'{"error"')
+        assert command("serve", "--status", control).code == 0
+        assert server.end() == (0, "")
+    assert command("serve", "--status", control).is_refusal()
+    assert not control.exists()
 
 
 # Real clients: packages libnbd-bin, qemu-utils and fio
