@@ -32,7 +32,13 @@ def _address(
 @click.option("--origin", type=PATH, help="The slow device, or an image of it.")
 @click.option("--cache", type=PATH, help="The fast one; formatted if it is zeros.")
 @click.option("--table", help="The table line, device names as one likes; instead of what follows.")
-@click.option("--mode", type=click.Choice(["s", "p"]), default="s", show_default=True)
+@click.option(
+    "--mode",
+    type=click.Choice(["s", "p"]),
+    default="s",
+    show_default=True,
+    help="The cache is an SSD, or persistent memory.",
+)
 @click.option("--block-size", type=Size(), default=4096, show_default=True, help="Bytes.")
 @click.option(
     "--option", "options", multiple=True, help="Of the table, as 'high_watermark 60'; repeatable."
