@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -95,8 +95,18 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def measured(line: list[str], plain: bool = False) -> tuple[float, float]:
-    """Seconds, and the peak of memory in MB, of a program that ends well.
+class Measured(NamedTuple):
+    """What a program took."""
+
+    seconds: float
+    cpu: float
+    """Seconds of a processor: what is left of them when others use the machine, too."""
+    mb: float
+    """The peak of its memory."""
+
+
+def measured(line: list[str], plain: bool = False) -> Measured:
+    """Run a program that ends well.
 
     This process stays small: a peak counts from before the program is begun.
     """
@@ -107,7 +117,8 @@ def measured(line: list[str], plain: bool = False) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{line} ended with {process.returncode}")
-    return time.monotonic() - began, used.ru_maxrss * 1024 / 1e6
+    seconds = time.monotonic() - began
+    return Measured(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6)
 
 
 def made(what: str, *arguments: object) -> None:
@@ -130,7 +141,7 @@ def large(work: Path) -> dict[str, Any]:
     with origin.open("wb") as file:
         file.truncate(16 * DIRTY * 512)
     dumped = work / "dump"
-    found: dict[str, Any] = {}
+    found: dict[str, Measured] = {}
     for name, plain in (("numpy", False), ("plain", True)):
         rounds = 1 if plain else ROUNDS
         runs = [measured(tool("check", full), plain) for _ in range(rounds)]
@@ -152,7 +163,10 @@ def large(work: Path) -> dict[str, Any]:
             found[f"{what}, 100 GB, 4 million dirty, {name}"] = measured(line, plain)
     for path in work.iterdir():
         path.unlink()
-    return {what: {"seconds": round(s, 2), "mb": round(mb)} for what, (s, mb) in found.items()}
+    return {
+        what: {"seconds": round(one.seconds, 2), "cpu": round(one.cpu, 2), "mb": round(one.mb)}
+        for what, one in found.items()
+    }
 
 
 def copying(work: Path, spread: int) -> dict[str, Any]:
@@ -161,7 +175,7 @@ def copying(work: Path, spread: int) -> dict[str, Any]:
     made("scattered", cache, origin, spread)
     home = ["writeback", cache, "--origin", origin, "-q", "--no-metadata-update"]
     copy = ["dd", f"if={cache}", f"of={target}", "bs=1M", "count=1024", "conv=fsync", "status=none"]
-    taken: dict[str, list[float]] = {}
+    taken: dict[str, list[Measured]] = {}
     for _ in range(ROUNDS):
         lines = {
             "dd": copy,
@@ -170,19 +184,20 @@ def copying(work: Path, spread: int) -> dict[str, Any]:
             "undo": tool("undo", log, "-q"),
         }
         for what, line in lines.items():
-            taken.setdefault(what, []).append(measured(line)[0])
+            taken.setdefault(what, []).append(measured(line))
         for path in (target, log):
             path.unlink()
         for path in (cache, origin):
             sync(path)
     for path in work.iterdir():
         path.unlink()
-    dd = min(taken["dd"])
+    dd = min(taken["dd"]).seconds
     return {
         what: {
-            "seconds": [round(one, 2) for one in times],
-            "least": round(min(times), 2),
-            "times dd": round(min(times) / dd, 2),
+            "seconds": [round(one.seconds, 2) for one in times],
+            "least": round(min(times).seconds, 2),
+            "cpu": round(min(one.cpu for one in times), 2),
+            "times dd": round(min(times).seconds / dd, 2),
         }
         for what, times in taken.items()
     }
@@ -220,16 +235,21 @@ def main() -> int:
         results: dict[str, Any] = {
             "python": platform.python_version(),
             "numpy": np.__version__,
+            "processors": os.cpu_count(),
             "load before": round(os.getloadavg()[0], 1),
-            "large": large(Path(name)),
             "1 GiB, adjoining": copying(Path(name), 1),
             "1 GiB, over 4 GiB": copying(Path(name), 4),
+            "large": large(Path(name)),
         }
+        results["load after"] = round(os.getloadavg()[0], 1)
+    print(f"{results['processors']} processors, load {results['load before']} before", end="")
+    print(f" and {results['load after']} after")
     for what, one in results["large"].items():
-        print(f"{one['seconds']:8.2f} s {one['mb']:6} MB  {what}")
+        print(f"{one['seconds']:8.2f} s {one['cpu']:8.2f} s cpu {one['mb']:6} MB  {what}")
     for group in ("1 GiB, adjoining", "1 GiB, over 4 GiB"):
         for what, one in results[group].items():
-            print(f"{one['least']:8.2f} s {one['times dd']:6.2f} times dd  {group}: {what}")
+            times = f"{one['least']:8.2f} s {one['cpu']:8.2f} s cpu {one['times dd']:6.2f} times dd"
+            print(f"{times}  {group}: {what}")
     broken = results["promises broken"] = broken_promises(results)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(results, indent=1) + "\n")

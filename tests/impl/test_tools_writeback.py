@@ -271,3 +271,28 @@ def test_an_origin_in_use_is_refused(devices: Devices) -> None:
         assert devices.writeback() == 2
         os.killpg(holder.pid, signal.SIGKILL)
     assert devices.now() == devices.before
+
+
+def test_what_is_home_already_is_written_again(devices: Devices) -> None:
+    """After a failed sync the kernel's memory may show what the disk does not have."""
+    devices.origin_path.write_bytes(devices.home)
+    done = command("writeback", devices.cache_path, "--origin", devices.origin_path, "--json")
+    assert done.json["bytes_written"] == done.json["bytes_same"] == 5 * 512
+
+
+def test_a_sync_that_fails_leaves_the_cache_dirty(
+    devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith("/disk"):
+            raise OSError(5, "Input/output error")
+        real(fd)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        assert devices.writeback() == 2
+    assert devices.now()[0] == devices.image
+    assert devices.writeback() == 0
+    assert devices.now() == devices.done

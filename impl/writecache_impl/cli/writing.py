@@ -76,7 +76,7 @@ def writeback_command(
     are not home: they are named.
 
     The JSON object's keys: `blocks` to be written, `extents` they make, `bytes_written`,
-    `bytes_same` (there already), `clean` (the cache is marked so), `undo_log`,
+    `bytes_same` (as before), `clean` (the cache is marked so), `undo_log`,
     `unreadable_entries`, `dropped`, `n_failed`, and `failed`, a list (of up to 10000) with
     `sector`, `block`, `reason`.
 
@@ -174,7 +174,7 @@ def _print_written(written: Written, wishes: Wishes, log_path: Path | None) -> N
     else:
         print(
             f"{what}: {written.n_bytes_written:,} bytes written, "
-            f"{written.n_bytes_same:,} were there already"
+            f"{written.n_bytes_same:,} of them the same as before"
         )
         clean = "is marked as clean" if written.is_clean else "is left as it was"
         print(f"the cache {clean}")

@@ -43,7 +43,7 @@ class Mover:
         self.failed: list[Doubtful] = []
         """Blocks that could not be read from the cache, or written."""
         self.n_written = self.n_same = 0
-        """Bytes that were written; bytes that were there already."""
+        """Bytes that were written; of these, what was there already, as far as was looked."""
         self._buffer = bytearray(0)
         self._old = bytearray(0)
         self._from_cache = self._from_target = Fetching(-1, None)
@@ -98,7 +98,7 @@ class Mover:
                 at, offset, length = at + part, offset + part, length - part
 
     def _write(self, first: int, end: int) -> None:
-        pieces = self._changed(first, end) if self.log is not None else self._pieces(first, end)
+        pieces = self._logged(first, end) if self.log is not None else self._pieces(first, end)
         fd = self.target.fd
         with memoryview(self._buffer) as view:
             for at, offset, length in pieces:
@@ -110,25 +110,29 @@ class Mover:
                 except OSError as error:
                     self._write_failed(error, first, at, length)
 
-    def _changed(self, first: int, end: int) -> list[tuple[int, int, int]]:
-        """The pieces that are not on the target yet; their old content is in the log, durably."""
+    def _logged(self, first: int, end: int) -> list[tuple[int, int, int]]:
+        """The pieces; what is going to be lost of the target is in the log, durably."""
         assert self.log is not None
         pieces = list(self._pieces(first, end))
         together = self._read_old(pieces)
-        changed = []
         with memoryview(self._buffer) as view, memoryview(self._old) as olds:
-            for piece in pieces:
-                at, offset, length = piece
+            for at, offset, length in pieces:
                 new = bytes(view[at : at + length])
                 old = bytes(olds[at : at + length]) if together else self._old_of(offset, length)
-                if old == new:
-                    self.n_same += length
-                    continue
-                if old is not None:
-                    self.log.keep(Kind.ORIGIN, offset, old, new)
-                changed.append(piece)
+                self._keep(offset, old, new)
         self.log.sync()
-        return changed
+        return pieces
+
+    def _keep(self, offset: int, old: bytes | None, new: bytes) -> None:
+        """Take down what is going to be lost.
+
+        What is there already is written all the same: after a sync that failed a kernel may show
+        what never reached the disk, and would not write it by itself.
+        """
+        if old == new:
+            self.n_same += len(new)
+        elif old is not None and self.log is not None:
+            self.log.keep(Kind.ORIGIN, offset, old, new)
 
     def _read_old(self, pieces: list[tuple[int, int, int]]) -> bool:
         """Read what the target holds, as the buffer has it; False: not all of it came."""
@@ -178,11 +182,7 @@ class Mover:
             except UnreadableError:
                 self.failed.append(Doubtful(sector, block, UNREADABLE))
                 continue
-            old = self._old_of(sector * SECTOR_SIZE, size)
-            if old == data:
-                self.n_same += size
-                continue
-            if self.log is not None and old is not None:
-                self.log.keep(Kind.ORIGIN, sector * SECTOR_SIZE, old, data)
+            if self.log is not None:
+                self._keep(sector * SECTOR_SIZE, self._old_of(sector * SECTOR_SIZE, size), data)
                 self.log.sync()
             self._write_block(place, data)

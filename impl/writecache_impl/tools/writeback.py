@@ -2,7 +2,8 @@
 
 In this order: everything is looked at; good blocks are copied (`moving`), and are durable; only
 then, and only if nothing is in doubt, the cache is marked as clean (`cleaning`).  Interrupted
-anywhere, it can be begun again: what is home is found there and not written again.
+anywhere, it can be begun again, and writes everything again: what a kernel shows of an origin whose
+sync has failed need not be on it.
 """
 
 import os
@@ -54,7 +55,7 @@ class Written(NamedTuple):
     """Merged."""
     n_bytes_written: int = 0
     n_bytes_same: int = 0
-    """They were on the origin already."""
+    """Of these, what was on the origin already."""
     failed: tuple[Doubtful, ...] = ()
     """Blocks that the devices refused."""
     is_clean: bool = False
