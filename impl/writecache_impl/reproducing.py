@@ -6,7 +6,7 @@ gets the disks that the crash leaves, and is asked to activate them.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from writecache_impl.linux import LinuxTarget
 from writecache_impl.recording import HungError, record
@@ -19,11 +19,17 @@ from writecache_models.finding import (
 )
 from writecache_models.judge import judge
 from writecache_models.observations import new_machine, observe, perform, profile_of
+from writecache_models.schedules import Recorded
+from writecache_models.trace import TOGETHER
 from writecache_models.vectors import Observation, Op
 from writecache_models.vectors import Trace as Vector
 from writecache_models.volatile import Volatile
 from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE
+
+ANY_READ: Final = "any read"
+ORDERS: Final = 512
+"""Of what several clients do, how many are looked at."""
 
 
 class Reproduced(NamedTuple):
@@ -64,7 +70,6 @@ def reproduce(finding: Finding, target: LinuxTarget) -> Reproduced:
 
 def _vector(finding: Finding, trace: Trace, target: LinuxTarget) -> Vector:
     profile = profile_for_kernel(target.kernel_version, target.target_version)
-    extra = {"origin_delay": trace.origin_delay} if trace.origin_delay else {}
     return Vector(
         name=finding.name,
         kernel=None,
@@ -73,7 +78,7 @@ def _vector(finding: Finding, trace: Trace, target: LinuxTarget) -> Vector:
         cache_sectors=trace.cache_sectors,
         origin_sectors=trace.origin_sectors,
         cache_image=trace.cache_image,
-        extra=extra,
+        extra=trace.delays,
         steps=tuple((op, {}) for op in trace.ops),
     )
 
@@ -91,7 +96,7 @@ def _compare(recorded: Vector, profile: Profile, report: _Report, crash: bool) -
     broken = False
     promised = _observations(recorded, profile.repaired())
     for (op, seen), expected in zip(recorded.steps, promised, strict=False):
-        wrong = _differs(op, seen, expected)
+        wrong = _differs(seen, expected) or _strange(seen, expected)
         broken |= bool(wrong)
         report.say(f"{_words(op)}: {wrong or _said(seen)}")
     if verdict.divergence is not None:
@@ -101,11 +106,19 @@ def _compare(recorded: Vector, profile: Profile, report: _Report, crash: bool) -
 
 
 def _observations(recorded: Vector, profile: Profile) -> Iterator[Observation]:
-    """What a profile does with a trace's operations."""
+    """What a profile does with a trace's operations.
+
+    Of clients that are at work together `ANY_READ` has every read that some order of theirs yields.
+    """
     machine = new_machine(recorded, profile)
     for op in recorded.ops:
+        reads: set[str] = set()
+        if op[0] == TOGETHER:
+            orders = Recorded(op, {}, recorded.table).schedules(machine, ORDERS)
+            reads = {read for _, _, seen in orders for read in _reads(seen.get(TOGETHER, []))}
         try:
-            yield observe(machine, op, perform(machine, op, recorded.table))
+            seen = observe(machine, op, perform(machine, op, recorded.table))
+            yield {**seen, ANY_READ: reads}
         except PanicError:
             yield {"panic": True}
             return
@@ -114,7 +127,23 @@ def _observations(recorded: Vector, profile: Profile) -> Iterator[Observation]:
             return
 
 
-def _differs(op: Op, seen: Observation, promised: Observation) -> str | None:
+def _reads(parts: Any) -> Iterator[str]:
+    """What clients have read."""
+    for part in parts:
+        if isinstance(part, list):
+            yield from _reads(part)
+        elif "read" in part:
+            yield part["read"]
+
+
+def _strange(seen: Observation, promised: Observation) -> str | None:
+    """What a client has read that no order of theirs could have shown it."""
+    strange = sorted(set(_reads(seen.get(TOGETHER, []))) - promised.get(ANY_READ, set()))
+    wanted = " or ".join(sorted(promised.get(ANY_READ, ())))
+    return f"A CLIENT READS {strange[0]}, where it may read {wanted}" if strange else None
+
+
+def _differs(seen: Observation, promised: Observation) -> str | None:
     """How a kernel breaks the contract in a step."""
     if seen.get("panic") and not promised.get("panic"):
         return "THE KERNEL DIES"

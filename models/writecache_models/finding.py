@@ -41,6 +41,14 @@ class Trace(NamedTuple):
     origin_delay: int = 0
     """Milliseconds by which a live kernel's origin must be slower."""
     cache_image: bytes = b""
+    cache_delay: int = 0
+    """The same for reads of its cache device."""
+
+    @property
+    def delays(self) -> dict[str, int]:
+        """What a vector's header says of how slow the devices are."""
+        delays = {"cache_delay": self.cache_delay, "origin_delay": self.origin_delay}
+        return {name: delay for name, delay in delays.items() if delay}
 
 
 class Path(NamedTuple):

@@ -3,11 +3,11 @@
 from typing import Final
 
 from writecache_models.finding import Finding, Path, Symptom, Trace, quiet_table
+from writecache_models.trace import TOGETHER
 from writecache_models.walking import events_of
 from writecache_spec.repairs import Repair
 
 _NEEDS_ERRORS: Final = "needs an I/O that fails, and then a crash that loses what was not flushed"
-_NEEDS_TWO: Final = "needs two requests side by side: the harness has one client"
 _NEEDS_LOG: Final = "a crash that loses what a disk was not told to flush needs dm-log-writes"
 
 WALKED: Final = (
@@ -28,7 +28,24 @@ WALKED: Final = (
                 "begin write 2 1; map 4; io 1 False; io 0 False"
             ),
         ),
-        not_live=_NEEDS_TWO,
+        live=Trace(
+            quiet_table("high_watermark", "100", "low_watermark", "100"),
+            8,
+            8,
+            (
+                ["open"],
+                ["write", 1, 1, 1],
+                ["write", 3, 1, 2],
+                # Blocks 0 and 1 become the older versions; 6 is the next to be taken, then 0.
+                [
+                    TOGETHER,
+                    ["read", 1, 1],
+                    [["write", 0, 4, 3], ["flush"], ["write", 5, 1, 4], ["write", 6, 1, 5]],
+                ],
+                ["read", 1, 1],
+            ),
+            cache_delay=400,
+        ),
     ),
     Finding(
         "failed-write-shows-leftovers",

@@ -19,6 +19,7 @@ from writecache_models.actions import ENDS_COPIES, Action, ChoiceError, HangErro
 from writecache_models.copies import Homing, entangled, sweeps
 from writecache_models.core import Core
 from writecache_models.devices import DeviceError, Devices
+from writecache_models.log_lines import LARGEST_COPY
 from writecache_spec.effects import Copy, NotEnabled, Timer, Work
 from writecache_spec.events import (
     AutocommitTimer,
@@ -90,9 +91,12 @@ class Kernel(Core):
 
         A log that was seen has them in the order in which they ended.
         """
-        order = self.devices.order_of(self._copies.in_order())
+        copies = self._copies.in_order()
+        order = self.devices.order_of(copies)
         if order is not None:
-            return order[:1]
+            # One that kcopyd does in pieces may end after one whose write was complete later.
+            in_pieces = bool(order) and copies[order[0]].n_sectors > LARGEST_COPY
+            return order[: 1 + in_pieces]
         wc = self._live()
         copies = self._copies.in_order()
         if not (wc.freelist or wc.endio_list):

@@ -8,6 +8,8 @@ FLUSH: Final = 1
 FUA: Final = 2
 DISCARD: Final = 4
 """Flags of an entry, the kernel's."""
+LARGEST_COPY: Final = 1024
+"""Sectors that kcopyd copies at once: a larger copy is several, and ends after the last of them."""
 Line = tuple[Any, ...]
 """An entry as a step has it: flags, sector, length, and the data's digest where there are some."""
 

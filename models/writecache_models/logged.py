@@ -11,15 +11,22 @@ from functools import lru_cache, partial
 from writecache_models.content import Content
 from writecache_models.devices import Devices, SeenLogs
 from writecache_models.digests import Range, masked_digest
-from writecache_models.log_lines import DISCARD, FLUSH, FUA, Entry, Line, Render, points_of
+from writecache_models.log_lines import (
+    DISCARD,
+    FLUSH,
+    FUA,
+    LARGEST_COPY,
+    Entry,
+    Line,
+    Render,
+    points_of,
+)
 from writecache_models.write_log import Contradiction, Log
 from writecache_spec.effects import Copy, WriteMetadata, WriteOrigin
 from writecache_spec.events import Device
 from writecache_spec.layout import ENTRY_SIZE, SUPERBLOCK_SIZE, round_up
 from writecache_spec.units import Sector, bytes_of, sectors_of
 
-LARGEST_COPY = 1024
-"""Sectors that kcopyd copies at once: a larger copy is several, and ends with the last of them."""
 HOME_FLUSH: Line = (FLUSH, 0, 0)
 """A flush of the origin, in the log of both devices."""
 MOST_DIGESTS = 1024

@@ -96,13 +96,12 @@ def parse_header(record: dict[str, Any], where: str) -> Trace:
             raise VectorError(
                 f"{where}: {key} {shown(value)} is not a number from 1 to {LARGEST_DEVICE}"
             )
-    delays = [record.get(key, 0) for key in ("cache_delay", "origin_delay")]
-    if any(type(delay) is not int or not 0 <= delay <= LONGEST_DELAY for delay in delays):
-        raise VectorError(
-            f"{where}: cache_delay and origin_delay are numbers from 0 to {LONGEST_DELAY}"
-        )
+    delays = [(key, record.get(key, 0)) for key in ("cache_delay", "origin_delay")]
+    for key, delay in delays:
+        if type(delay) is not int or not 0 <= delay <= LONGEST_DELAY:
+            raise VectorError(f"{where}: {key} is not a number from 0 to {LONGEST_DELAY}")
     logs = record.get("logs", NO_LOGS)
-    if logs not in LOGS or (logs != NO_LOGS and any(delays)):
+    if logs not in LOGS or (logs != NO_LOGS and any(delay for _, delay in delays)):
         raise VectorError(
             f"{where}: logs is one of {', '.join(LOGS)}, and only {NO_LOGS} with a delay"
         )

@@ -43,9 +43,9 @@ def test_a_live_kernel_shows_it(name: str, kernel: str) -> None:
 
 
 def test_what_no_kernel_here_can_show_says_why() -> None:
-    done = command("findings", "read-under-commit", "--reproduce", SUITE)
+    done = command("findings", "fua-not-committed", "--reproduce", SUITE)
     assert done.code == 3
-    assert "one client" in done.out
+    assert "RWF_DSYNC" in done.out
     done = command("findings", "remainder-begins-too-early", "--reproduce", SUITE)
     assert done.code == 3
     assert "has no persistent memory" in done.out

@@ -370,3 +370,24 @@ def test_everything_is_written_back_a_part_at_a_time(
         origin = files.origin.read_bytes()
     for place in places:
         assert origin[place * BLOCK : (place + 1) * BLOCK] == bytes([place + 1]) * BLOCK
+
+
+def test_metadata_that_cannot_be_read_is_refused_and_what_was_loaded_goes_on() -> None:
+    n_reads = 0
+
+    def plan(kind: str, offset: int, size: int) -> Failure | None:
+        nonlocal n_reads
+        n_reads += kind == "read"
+        # The first read of a reload is the constructor's, the second the resume's.
+        return Failure(errno.EIO) if kind == "read" and n_reads == 4 else None
+
+    cache = FailingDevice(MemoryDevice(64 * BLOCK), plan)
+    engine = Engine({"CACHE": cache, "ORIGIN": MemoryDevice(100 * BLOCK)})
+    engine.reload(QUIET)
+    engine.write(0, b"m" * BLOCK)
+    with pytest.raises(UnusableDeviceError, match="cannot be read"):
+        engine.reload(TABLE)
+    assert engine.table() == QUIET
+    assert engine.read(0, BLOCK) == b"m" * BLOCK
+    engine.write(0, b"n" * BLOCK, fua=True)
+    engine.close()

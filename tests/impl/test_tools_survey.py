@@ -175,12 +175,14 @@ def test_both_arithmetics_agree(
     sectors = numbers(sorted(values))
     blocks = numbers(rng.randrange(3) for _ in values)
     places = numbers(place for place in range(len(values)) if rng.random() < 0.5)
+    edges = numbers([*places, len(values)])
     results = [
         (
             way.extents(sectors, block_sectors),
             way.misplaced(sectors, block_sectors, end),
             way.runs(sectors, blocks, block_sectors),
             way.without(sectors, places),
+            way.places_of(blocks, edges, 4096, 512),
         )
         for way in BOTH
     ]

@@ -53,7 +53,7 @@ class Engine(Clients):
 
         `background` does the work behind requests, by default a thread.  `profile` is the kernel
         whose table lines are read.  With `strict` a cache with blocks for behind the origin's end
-        is refused, which Linux would drop.
+        is refused, which Linux would drop, and one whose metadata cannot be read.
         """
         super().__init__(background or Threads(profile.environment.hz))
         self.devices = dict(devices)
@@ -103,7 +103,8 @@ class Engine(Clients):
         """Load a table and resume: the first one, or another one in place of what is loaded.
 
         The new one is constructed while the old one is live; a refusal leaves that as it is.
-        Raises RefusedError; EINVAL with the device suspended where the origin is no whole blocks.
+        Raises RefusedError; UnusableDeviceError where the metadata cannot be read: what was loaded
+        goes on if it can; or, with the device suspended, where the origin is no whole blocks.
         """
         with self.lock:
             new = construct(parse_table(table, self.devices, self.profile), self._entries)
@@ -117,6 +118,7 @@ class Engine(Clients):
             except BaseException:
                 if self._wc is not None:
                     self.background.attach(self._wc)
+                    resume(self._wc, self._strict)
                 raise
             self._wc = new
             new.wake()

@@ -23,15 +23,17 @@ from writecache_spec.units import U64_MAX, sectors_of
 def resume(wc: Cache, strict: bool = False) -> None:
     """Let requests come.
 
-    With `strict` a cache is refused that has blocks for behind the origin's end, because what they
-    hold could only be dropped: UnusableDeviceError, and nothing has been changed.
+    With `strict` a cache is refused whose metadata cannot be read, because all reads would go to
+    the origin, which is out of date; and one that has blocks for behind the origin's end, because
+    what they hold could only be dropped: UnusableDeviceError, and nothing has been changed on the
+    devices.  Linux does both.
     """
     entries = wc.entries
     wc.origin_sectors = sectors_of(wc.origin.size)
     if wc.error and wc.recovered and entries.n_free < entries.n_blocks:
         wc.suspended = False
         return
-    _read(wc)
+    _read(wc, strict)
     entries.clear()
     found = entries.scan(wc.seq_count)
     if strict:
@@ -56,12 +58,15 @@ def resume(wc: Cache, strict: bool = False) -> None:
     wc.kick()
 
 
-def _read(wc: Cache) -> None:
-    """Read the metadata; where that fails every block counts as free."""
+def _read(wc: Cache, strict: bool) -> None:
+    """Read the metadata; where that fails, and is not refused, every block counts as free."""
     config = wc.config
     try:
         wc.metadata[:] = wc.cache.read(config.start, config.metadata_size)
-    except OSError:
+    except OSError as error:
+        if strict:
+            message = f"the metadata of {wc.cache.name} cannot be read: {error.strerror}"
+            raise UnusableDeviceError(errno.EIO, message) from error
         end = SUPERBLOCK_SIZE + config.n_blocks * ENTRY_SIZE
         wc.metadata[SUPERBLOCK_SIZE:end] = b"\xff" * (end - SUPERBLOCK_SIZE)
         if config.pmem_mode:

@@ -47,6 +47,8 @@ class Teller:
         if op[0] == "write_dsync":
             self.play(["write", *op[1:]], table)
             op = ["flush"]
+        if op[0] != "open" and not self._runs():
+            return
         with self.lock:
             message = self.contract.flush_message()
             request = self._begin(op)
@@ -59,6 +61,16 @@ class Teller:
                 self.wrong.append((f"{op[0]} fails though no device does: {error}", None))
         with self.lock:
             self._end(op, request, message, data, is_good)
+
+    def _runs(self) -> bool:
+        """Whether requests can come; a resume that failed is tried again."""
+        wc = self.engine._wc
+        if wc is not None and wc.suspended and self.may_fail:
+            try:
+                self.engine.resume()
+            except EngineError:
+                return False
+        return True
 
     def _begin(self, op: Op) -> Request:
         name, *arguments = op
@@ -76,7 +88,12 @@ class Teller:
         places = [SECTOR_SIZE * number for number in arguments[:2] if isinstance(number, int)]
         match name:
             case "open":
-                engine.reload(table)
+                before = engine._wc
+                try:
+                    engine.reload(table)
+                finally:
+                    # An error may have been met by nobody's request: by a commit of its own.
+                    self.failed |= before is not None and before.error
             case "suspend":
                 engine.suspend()
                 engine.resume()
@@ -102,7 +119,7 @@ class Teller:
                     self.wrong.append((described(value), sector))
             case "flush":
                 contract.end_flush(request, not is_good)
-            case "open":
+            case "open" if is_good:
                 if self.failed:
                     contract.let_go()
                     self.failed = False

@@ -123,6 +123,19 @@ def runs(sectors: "array[int]", blocks: "array[int]", block_sectors: int) -> "ar
     return _array(np.flatnonzero(begins))
 
 
+def places_of(
+    blocks: "array[int]", edges: "array[int]", start: int, block_size: int
+) -> "tuple[array[int], array[int]]":
+    """Where runs of blocks lie in the cache, and how long they are, in bytes.
+
+    A run is from one of the edges, places in `blocks`, up to the next.
+    """
+    ends = _column(edges)
+    first = _column(blocks)[ends[:-1].astype(np.int64)]
+    size = np.uint64(block_size)
+    return _array(first * size + np.uint64(start)), _array(np.diff(ends) * size)
+
+
 def without(values: "array[int]", places: "array[int]") -> "array[int]":
     """The values that are not at these places, which are sorted."""
     if not places:

@@ -9,7 +9,6 @@ import os
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Final
 
 from writecache_impl.tools.early import EarlyWrites
@@ -78,11 +77,12 @@ class Mover:
 
     def _read(self, first: int, end: int, runs: "array[int]") -> bool:
         """Read blocks into the buffer; False where one cannot be read."""
-        size, blocks = self.geometry.block_size, self.picture.blocks
         places = runs[bisect_left(runs, first + 1) : bisect_left(runs, end)]
-        edges = numbers([first, *places, end])
-        offsets = numbers(self.geometry.block_at(blocks[place]) for place in edges[:-1])
-        lengths = numbers((stop - begin) * size for begin, stop in pairwise(edges))
+        edges = numbers([first])
+        edges += places
+        edges.append(end)
+        start, size = self.geometry.data_start, self.geometry.block_size
+        offsets, lengths = arithmetic().places_of(self.picture.blocks, edges, start, size)
         return self._from_cache.read(offsets, lengths, self._buffer)
 
     def _pieces(self, first: int, end: int) -> Iterator[tuple[int, int, int]]:

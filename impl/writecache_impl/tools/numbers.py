@@ -57,6 +57,11 @@ class Arithmetic(Protocol):
     def runs(self, sectors: "array[int]", blocks: "array[int]", block_sectors: int) -> "array[int]":
         """Places at which a run of blocks begins."""
 
+    def places_of(
+        self, blocks: "array[int]", edges: "array[int]", start: int, block_size: int
+    ) -> "tuple[array[int], array[int]]":
+        """Where runs of blocks lie in the cache, and how long they are, in bytes."""
+
     def without(self, values: "array[int]", places: "array[int]") -> "array[int]":
         """The values that are not at these places."""
 

@@ -7,7 +7,7 @@ and what is sorted is one number for an entry, its sector above its place.
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, pairwise
 
 from writecache_impl.tools.cache import Entries
 from writecache_impl.tools.numbers import Extents, Survey, numbers
@@ -104,6 +104,17 @@ def runs(sectors: "array[int]", blocks: "array[int]", block_sectors: int) -> "ar
             starts.append(place)
         expected = pair[0] + block_sectors, pair[1] + 1
     return starts
+
+
+def places_of(
+    blocks: "array[int]", edges: "array[int]", start: int, block_size: int
+) -> "tuple[array[int], array[int]]":
+    """Where runs of blocks lie in the cache, and how long they are, in bytes.
+
+    A run is from one of the edges, places in `blocks`, up to the next.
+    """
+    offsets = numbers(start + blocks[place] * block_size for place in edges[:-1])
+    return offsets, numbers((end - begin) * block_size for begin, end in pairwise(edges))
 
 
 def without(values: "array[int]", places: "array[int]") -> "array[int]":
