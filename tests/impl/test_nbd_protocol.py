@@ -97,8 +97,7 @@ def test_abort_and_what_is_no_option_end_the_connection(server: Running) -> None
         (2**31, b""),
     ):
         with opened(server, flags) as client, pytest.raises(GoneError):
-            client.send(sent)
-            client.take(1)
+            client.do(sent)
 
 
 @pytest.mark.parametrize("structured", [False, True])
@@ -182,8 +181,7 @@ def test_a_bad_request_is_refused_changes_nothing_and_the_next_one_is_served(
 def test_what_is_no_request_ends_the_connection_and_no_other(server: Running, sent: bytes) -> None:
     with Client(server.address) as other, Client(server.address) as client:
         with pytest.raises(GoneError):
-            client.send(sent)
-            client.take(1)
+            client.do(sent)
         other.write(0, b"o" * BLOCK)
         assert other.read(0, BLOCK) == b"o" * BLOCK
 
