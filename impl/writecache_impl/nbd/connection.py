@@ -2,7 +2,9 @@
 
 Several threads serve it, and take turns at reading: whoever has read a request lets the next one
 read, does what was asked, and replies.  So a flush does not keep reads waiting, and no more
-requests are held in memory than there are threads.  Threads are started as they are needed.
+requests are held in memory than there are threads.  Threads are started as they are needed.  Short
+writes are done before anybody reads on: they mostly end in the cache, and a change of threads takes
+longer.
 
 The connection ends when the client says so, goes away, or sends what is no NBD.  What it had asked
 for by then, completely, is done; a write whose data has not come whole never began.
@@ -31,6 +33,8 @@ MOST_THREADS: Final = 4
 _BUFFER: Final = 2**17
 _JOINED: Final = 2**16
 """Bytes of data that are sent together with the reply's head."""
+_SHORT: Final = 2**16
+"""Bytes of the longest write that is no matter for another thread."""
 
 
 class Connection:
@@ -88,7 +92,7 @@ class Connection:
     def _work(self) -> None:
         """Serve requests until it is over; the last thread closes."""
         try:
-            while self._serve_one():
+            while self._serve_some():
                 pass
         finally:
             self._is_over = True
@@ -103,24 +107,33 @@ class Connection:
                 # The others may be waiting for what will not come.
                 self._shut(socket.SHUT_RD)
 
-    def _serve_one(self) -> bool:
-        """Read a request, do it and reply; False: it is over."""
+    def _serve_some(self) -> bool:
+        """Read requests up to one that may take long, do them and reply; False: it is over."""
         with self._counting:
             self._n_idle += 1
         with self._reading:
             with self._counting:
                 self._n_idle -= 1
-            if self._is_over:
-                return False
-            try:
-                request, payload = self._next()
-            except (ProtocolError, EOFError, OSError):
-                self._is_over = True
-                return False
-            if request.command == CMD_DISC:
-                self._is_over = True
-                return False
+            while True:
+                if self._is_over:
+                    return False
+                try:
+                    request, payload = self._next()
+                except (ProtocolError, EOFError, OSError):
+                    self._is_over = True
+                    return False
+                if request.command == CMD_DISC:
+                    self._is_over = True
+                    return False
+                if not _is_quick(request):
+                    break
+                if not self._do(request, payload):
+                    return False
         self._let_another_read()
+        return self._do(request, payload)
+
+    def _do(self, request: Request, payload: bytes) -> bool:
+        """Do what is asked, and reply; False: there is nobody to reply to."""
         agreement = self._agreement
         structured = agreement is not None and agreement.structured
         pieces = perform(self._export, request, payload, structured)
@@ -162,3 +175,8 @@ class Connection:
         with self._sending:
             for piece in pieces:
                 self._socket.sendall(piece)
+
+
+def _is_quick(request: Request) -> bool:
+    """Whether it is mostly done sooner than another thread has taken over."""
+    return request.command == CMD_WRITE and not request.flags and request.length <= _SHORT
