@@ -12,6 +12,7 @@ from bringing_home import ENTRIES, Devices
 from caches import cache, origin, write
 from commands import command, program_line, trace_of_reference
 
+from writecache_impl.tools import repair
 from writecache_impl.tools.image import Image
 from writecache_models.vectors import write_traces
 
@@ -72,6 +73,20 @@ def test_a_file_on_a_full_disk_is_named(devices: Devices, words: list[str], name
     assert (done.returncode, done.stderr) == (2, f"writecache: {made}: File too large\n")
     assert devices.now() == devices.before
     assert sorted(devices.log.parent.iterdir()) == [devices.origin_path, devices.cache_path]
+
+
+def test_a_repair_that_fails_leaves_no_log(
+    devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drop(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(repair, "_drop", drop)
+    made = devices.log.with_name("made")
+    done = command("repair", devices.cache_path, "-o", made)
+    assert done.is_refusal()
+    assert f"{made}: No space left" in done.err
+    assert sorted(made.parent.iterdir()) == [devices.origin_path, devices.cache_path]
 
 
 def test_a_log_of_something_that_has_begun_stays(
