@@ -30,6 +30,7 @@ from writecache_impl.cli.findings import findings
 from writecache_impl.cli.fuzz import fuzz
 from writecache_impl.cli.kernel import kernel
 from writecache_impl.cli.prove import prove
+from writecache_impl.cli.serve import serve_command
 from writecache_impl.cli.signals import Ended, raised
 from writecache_impl.cli.telling import explain_command, size_command
 from writecache_impl.cli.vectors import vectors
@@ -62,6 +63,7 @@ TOOLS = (
     repair_command,
     size_command,
     explain_command,
+    serve_command,
 )
 for tool in TOOLS:
     writecache.add_command(tool)
@@ -72,7 +74,9 @@ def run(arguments: Sequence[str]) -> int:
     _prepare_streams()
     if "_WRITECACHE_COMPLETE" in os.environ:  # a shell asks what may follow
         writecache.main(list(arguments))
-    is_tool = arguments and arguments[0] in {tool.name for tool in TOOLS}
+    # A server has its own way with signals.
+    names = {tool.name for tool in TOOLS if tool is not serve_command}
+    is_tool = arguments and arguments[0] in names
     try:
         with raised() if is_tool else nullcontext():
             code = _run(list(arguments))
