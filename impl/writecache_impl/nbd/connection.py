@@ -56,8 +56,11 @@ class Connection:
         self._first = threading.Thread(target=self._run, name="nbd", daemon=True)
 
     def start(self) -> None:
-        """Serve it."""
-        self._first.start()
+        """Serve it, or end it where there are too many threads."""
+        try:
+            self._first.start()
+        except RuntimeError:
+            self._leave()
 
     @property
     def is_negotiating(self) -> bool:
@@ -75,8 +78,10 @@ class Connection:
         self._shut(socket.SHUT_RDWR)
 
     def _shut(self, how: int) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(how)
+        # Not when it is closed: its number may be another socket's by then.
+        with self._counting, suppress(OSError):
+            if self._n_threads:
+                self._socket.shutdown(how)
 
     def _run(self) -> None:
         """The first thread: negotiate, then work as the others do."""
@@ -96,16 +101,18 @@ class Connection:
                 pass
         finally:
             self._is_over = True
-            with self._counting:
-                self._n_threads -= 1
-                is_last = not self._n_threads
-            if is_last:
-                self._file.close()
-                self._socket.close()
-                self._ended(self)
-            else:
-                # The others may be waiting for what will not come.
-                self._shut(socket.SHUT_RD)
+            # The others may be waiting for what will not come.
+            self._shut(socket.SHUT_RD)
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._counting:
+            self._n_threads -= 1
+            if self._n_threads:
+                return
+        self._file.close()
+        self._socket.close()
+        self._ended(self)
 
     def _serve_some(self) -> bool:
         """Read requests up to one that may take long, do them and reply; False: it is over."""
@@ -149,7 +156,12 @@ class Connection:
             if self._n_idle or self._n_threads == MOST_THREADS or self._is_over:
                 return
             self._n_threads += 1
-        threading.Thread(target=self._work, name="nbd", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="nbd", daemon=True).start()
+        except RuntimeError:
+            # No more threads are to be had: those there are go on.
+            with self._counting:
+                self._n_threads -= 1
 
     def _next(self) -> tuple[Request, bytes]:
         request = decode_request(self._read(REQUEST_SIZE))
