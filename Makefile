@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit proofs live vectors machines wheel bench demo-rescue fuzz-nbd mutants clean
+.PHONY: conform test lint types layers doctest unit proofs live vectors machines wheel bench demo-rescue fuzz-nbd test-clients mutants clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
@@ -74,6 +74,10 @@ demo-rescue: $(READY)
 # A million mutated requests to the NBD server, each of which must have the reply it is due.
 fuzz-nbd: $(READY)
 	$(BIN)/python tests/impl/nbd_fuzz.py --requests 1000000
+
+# Real clients of the NBD server, and 50 kills while clients write.
+test-clients: $(READY)
+	NBD_KILLS=50 $(BIN)/python -m pytest -q tests/impl/test_nbd_process.py
 
 # Every mutant, and the reference without each repair: hunted, and explored; exit code 1 where one
 # survives the hunt.

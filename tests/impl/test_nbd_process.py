@@ -22,7 +22,7 @@ from nbd_client import BLOCK, N_BLOCKS, SIZE, TABLE, Client, GoneError, folder, 
 from writecache_impl.engine import Engine
 from writecache_impl.nbd import nbdkit_plugin
 
-N_KILLS = 3
+N_KILLS = int(os.environ.get("NBD_KILLS", "3"))
 N_CLIENTS = 4
 
 
@@ -96,7 +96,7 @@ def test_what_was_flushed_is_there_after_a_kill(
     n_durable = sum(start_over(path, content, seed) for seed in range(N_KILLS))
     with capsys.disabled():
         print(f"\nnbd: {N_KILLS} kills, {n_durable:,} durable writes, all there")
-    assert n_durable > 100
+    assert n_durable > 30 * N_KILLS
 
 
 @pytest.mark.parametrize(
