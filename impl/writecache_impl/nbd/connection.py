@@ -33,7 +33,7 @@ MOST_THREADS: Final = 4
 _BUFFER: Final = 2**17
 _JOINED: Final = 2**16
 """Bytes of data that are sent together with the reply's head."""
-_SHORT: Final = 2**16
+_SHORT: Final = 2**20
 """Bytes of the longest write that is no matter for another thread."""
 
 
