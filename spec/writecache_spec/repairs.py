@@ -27,6 +27,7 @@ class Repair(Enum):
     NO_COMMIT_AFTER_ERROR = "a commit ends where one of its I/Os fails"
     RESUME_KEEPS_MEMORY = "a resume after an error goes on with what is in memory"
     RESUME_FLUSHES = "a resume flushes the cache device before it builds on what it read"
+    RESUME_REFUSES_UNREADABLE = "a resume whose metadata cannot be read fails, and can be repeated"
     FLUSH_UNDER_WRITEBACK = "overwritten blocks are flushed though all are under writeback"
     FLUSH_REACHES_ORIGIN = "a flush is sent to the origin, too"
 
