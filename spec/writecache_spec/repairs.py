@@ -1,7 +1,8 @@
 """Repairs: how each way in which the kernel breaks the contract can be mended.
 
 With none of them the reference does what the kernel does.  A repair changes one check or one order;
-it refuses nothing, delays nothing without bound, and leaves caching on.  With all of them the
+it refuses nothing but what cannot be had, a device without DAX or metadata that cannot be read,
+delays nothing without bound, and leaves caching on.  With all of them the
 contract holds.  What each mends, and how that shows, is told in `findings`.
 """
 
