@@ -56,7 +56,9 @@ def resume(wc: State, event: Resume, transcript: Transcript) -> State:
         transcript.tell(Returned(None))
         sectors = event.data_device_sectors
         return wc._replace(suspended=False, poisoned=False, data_device_sectors=sectors)
-    if mends(wc, Repair.RESUME_REFUSES_UNREADABLE) and _cannot_be_read(event):
+    if mends(wc, Repair.RESUME_REFUSES_UNREADABLE) and (
+        event.metadata is None or None in event.metadata[1]
+    ):
         transcript.tell(Returned("EIO"))
         return wc
     wc, on_disk = _read(wc, event, transcript)
@@ -84,11 +86,6 @@ def resume(wc: State, event: Resume, transcript: Transcript) -> State:
         transcript.tell(StartTimer(Timer.MAX_AGE, Jiffies(wc.config.max_age // MAX_AGE_DIV)))
     transcript.tell(Returned(None))
     return wc
-
-
-def _cannot_be_read(event: Resume) -> bool:
-    """Whether the metadata, or an entry of it, cannot be read."""
-    return event.metadata is None or None in event.metadata[1]
 
 
 def _read(
