@@ -14,6 +14,7 @@ from writecache_impl.cli.images import (
     OFFSET,
     ORIGIN,
     QUIET,
+    check_two,
     chosen,
     image_argument,
     opened,
@@ -65,7 +66,10 @@ def check_command(
     """
     with ExitStack() as stack:
         cache = stack.enter_context(opened(chosen(image, input_option), map_file))
-        slow = None if origin is None else stack.enter_context(opened(origin))
+        slow = None
+        if origin is not None:
+            check_two(cache, origin)
+            slow = stack.enter_context(opened(origin))
         checked = check(cache, superblock_offset(cache, offset), slow, super_block_only)
     most = None if extents else FEW_EXTENTS
     if as_json:

@@ -1,7 +1,9 @@
 """`writecache dump` and `writecache restore`: images as readable lines, and back."""
 
+import os
+import stat
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
@@ -63,7 +65,7 @@ def dump_command(
         else:
             if same_file(source, output):
                 raise ToolError(f"{output}: that is the image itself")
-            target = stack.enter_context(new_file(output, force))
+            target = stack.enter_context(new_file(output, force, (source.mode,)))
             file = stack.enter_context(open(target.fd, "w", closefd=False, encoding="ascii"))
             write = file.write
         bar = stack.enter_context(meter("dumping", source.size, "bytes"))
@@ -118,7 +120,8 @@ def restore_command(
         lines: IO[bytes] = sys.stdin.buffer
         if path != STANDARD:
             lines = stack.enter_context(path.open("rb"))
-        restored = restore(lines, output, data, edited, force)
+        modes = _modes(lines, output) + (() if data is None else (data.mode,))
+        restored = restore(lines, output, data, edited, force, modes)
     if as_json:
         print_json({"output": str(output), **restored._asdict()})
     elif not quiet:
@@ -127,3 +130,16 @@ def restore_command(
         click.echo(f"writecache: {restored.n_unreadable} ranges are not known: zero", err=True)
         return PROBLEMS
     return FINE
+
+
+def _modes(lines: IO[bytes], output: Path) -> tuple[int, ...]:
+    """The permission bits of a dump, if it is a file.  Raises ToolError where it is the output."""
+    try:
+        found = os.fstat(lines.fileno())
+    except (OSError, ValueError):
+        return ()  # no file at all
+    with suppress(OSError):
+        there = os.stat(output)
+        if (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino):
+            raise ToolError(f"{output}: it is to be read from")
+    return (stat.S_IMODE(found.st_mode),) if stat.S_ISREG(found.st_mode) else ()

@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from writecache_impl.tools.image import Image
+from writecache_impl.tools.errors import ToolError
+from writecache_impl.tools.image import Image, same_file
 from writecache_impl.tools.rescue import read_map
 from writecache_spec.units import SECTOR_SIZE
 
@@ -77,6 +78,12 @@ def chosen(image: Path | None, input_option: Path | None) -> Path:
     if path is None:
         raise click.UsageError("Missing argument 'IMAGE'", context)
     return path
+
+
+def check_two(cache: Image, origin: Path) -> None:
+    """Raise ToolError where cache and origin are one file."""
+    if same_file(cache, origin):
+        raise ToolError(f"{origin}: cache and origin are one file")
 
 
 @contextmanager

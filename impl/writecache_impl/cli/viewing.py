@@ -18,6 +18,7 @@ from writecache_impl.cli.images import (
     QUIET,
     Offset,
     Size,
+    check_two,
     chosen,
     image_argument,
     opened,
@@ -26,7 +27,7 @@ from writecache_impl.tools.cache import open_cache
 from writecache_impl.tools.errors import ToolError
 from writecache_impl.tools.image import Image, same_file
 from writecache_impl.tools.output import check_output
-from writecache_impl.tools.picture import Picture, picture_of
+from writecache_impl.tools.picture import BEYOND, MISALIGNED, Picture, picture_of
 from writecache_impl.tools.problems import MOST_NAMED, counted
 from writecache_impl.tools.repair import Given, Repaired, repair
 from writecache_impl.tools.view import UNKNOWN, read_range, view_to_file
@@ -84,11 +85,13 @@ def view_command(
     """Show what the device would read: the origin, and over it what the cache has.
 
     A new sparse file with -o, to mount read-only or to copy from; or a range to the standard
-    output.  Both devices are only read.  What nobody knows is filled with lines of UNREADABLE, and
-    the exit code is 1.
+    output.  Both devices are only read.  What nobody knows is filled with lines of UNREADABLE;
+    blocks that lie past the origin's end, or where none begins, are left out.  In both cases the
+    exit code is 1.
 
     The JSON object's keys: `output`, `bytes`, `blocks` (taken from the cache), `unknown_blocks`,
-    `unknown_ranges` (of the origin, in bytes), `unreadable_entries`.
+    `unknown_ranges` (of the origin, in bytes), `unreadable_entries`, `left_out` (numbers of blocks
+    by reason: `beyond`, `misaligned`).
 
     Example: writecache view ssd.img --origin disk.img -o merged.img
     """
@@ -97,17 +100,18 @@ def view_command(
         raise click.UsageError("name an --output, or a --range", context)
     with ExitStack() as stack:
         cache = stack.enter_context(opened(chosen(image, input_option), map_file))
+        check_two(cache, origin)
         slow = stack.enter_context(opened(origin, origin_map))
         sectors = slow.size // SECTOR_SIZE
         picture = picture_of(open_cache(cache, superblock_offset(cache, offset)), sectors)
         if output is None:
             assert piece is not None
-            return _print_range(picture, slow, piece)
+            return _print_range(picture, slow, piece, quiet)
         for read in (cache, slow):
             _check_apart(read, output)
         bar = stack.enter_context(meter("merging", len(picture.sectors), "blocks"))
         viewed = view_to_file(picture, slow, output, force, bar.advance)
-    unreadable = len(picture.survey.unreadable)
+    unreadable, left_out = len(picture.survey.unreadable), _left_out(picture, quiet)
     if as_json:
         value = {
             "output": str(output),
@@ -116,6 +120,10 @@ def view_command(
             "unknown_blocks": viewed.n_unknown_blocks,
             "unknown_ranges": [list(pair) for pair in viewed.unknown_ranges],
             "unreadable_entries": unreadable,
+            "left_out": {
+                "beyond": left_out.get(BEYOND, 0),
+                "misaligned": left_out.get(MISALIGNED, 0),
+            },
         }
         print_json(value)
     elif not quiet:
@@ -126,8 +134,22 @@ def view_command(
             print(f"bytes {start} to {end - 1} of the origin cannot be read")
         if unreadable:
             print(f"{counted(unreadable, 'entry')} cannot be read: what is newer is not known")
-    unknown = viewed.n_unknown_blocks or viewed.unknown_ranges or unreadable
+    unknown = viewed.n_unknown_blocks or viewed.unknown_ranges or unreadable or left_out
     return PROBLEMS if unknown else FINE
+
+
+def _left_out(picture: Picture, quiet: bool) -> dict[str, int]:
+    """How many blocks have no place on the origin, by reason; said on standard error."""
+    found = {
+        str(reason): len(picture.doubts[reason])
+        for reason in (BEYOND, MISALIGNED)
+        if reason in picture.doubts
+    }
+    if found and not quiet:
+        reasons = "; ".join(f"{number:,}: {reason}" for reason, number in found.items())
+        words = f"{counted(sum(found.values()), 'block')} of the cache left out: {reasons}"
+        click.echo(f"writecache: {words}", err=True)
+    return found
 
 
 def _check_apart(image: Image, output: Path) -> None:
@@ -135,11 +157,12 @@ def _check_apart(image: Image, output: Path) -> None:
         raise ToolError(f"{output}: it is to be read from")
 
 
-def _print_range(picture: Picture, origin: Image, piece: tuple[int, int]) -> int:
+def _print_range(picture: Picture, origin: Image, piece: tuple[int, int], quiet: bool) -> int:
     first, length = piece
     if first + length > origin.size:
         raise ToolError(f"the device ends at byte {origin.size}, before the end of the range")
-    code = PROBLEMS if picture.survey.unreadable else FINE
+    left_out = _left_out(picture, quiet)
+    code = PROBLEMS if picture.survey.unreadable or left_out else FINE
     sectors = first // SECTOR_SIZE, length // SECTOR_SIZE
     for number, data in enumerate(read_range(picture, origin, *sectors)):
         if data is None:

@@ -23,7 +23,7 @@ from writecache_impl.cli.images import (
 )
 from writecache_impl.tools.errors import ToolError
 from writecache_impl.tools.image import Image, same_file
-from writecache_impl.tools.output import new_file
+from writecache_impl.tools.output import check_output, new_file
 from writecache_impl.tools.problems import MOST_NAMED, counted
 from writecache_impl.tools.undo import paths, undo
 from writecache_impl.tools.undo_log import open_log
@@ -97,6 +97,8 @@ def writeback_command(
         cache = stack.enter_context(opened(path, map_file, writable=updates))
         _check_apart(cache, origin, copy, log_path, failures)
         slow = stack.enter_context(opened(origin, writable=not reads_only))
+        if failures is not None:
+            check_output(failures)
         start = superblock_offset(cache, offset)
         bar = stack.enter_context(meter("writing back", None, "blocks"))
         if wishes.dry_run:
@@ -145,7 +147,11 @@ def _check_apart(cache: Image, *others: Path | None) -> None:
 
 
 def _list_failures(path: Path, written: Written) -> None:
-    with new_file(path) as file, open(file.fd, "w", closefd=False, encoding="ascii") as lines:
+    image = written.picture.cache.image
+    with (
+        new_file(path, modes=(image.mode,)) as file,
+        open(file.fd, "w", closefd=False, encoding="ascii") as lines,
+    ):
         lines.write("# sector block reason\n")
         for one in written.problems():
             lines.write(f"{one.sector} {one.block} {one.reason}\n")
@@ -210,10 +216,11 @@ def undo_command(
     """Take back what `writecache writeback` or `repair` did, by its undo log.
 
     Complete or interrupted, it is taken back to the byte, the cache first.  Interrupted, this can
-    be run again.  Refused where something was written there since.
+    be run again.  Refused where something was written there since, and where the log has lost its
+    end.  Exit code 1 if --force took back less than all.
 
     The JSON object's keys: `ranges`, `bytes`, `already` (it had been taken back before), `torn`
-    (bytes at the log's end whose change never began).
+    (bytes at the log's end that are no record), `whole` (the cache is what it was before).
 
     Example: writecache undo disk.img.undo
     """
@@ -228,12 +235,17 @@ def undo_command(
         bar = stack.enter_context(meter("taking back", None, "bytes"))
         undone = undo(log, fast, slow, force, dry_run, bar.advance)
     if as_json:
-        ranges, n_bytes, already, torn = undone
-        print_json({"ranges": ranges, "bytes": n_bytes, "already": already, "torn": torn})
+        ranges, n_bytes, *rest = undone
+        names = "already", "torn", "whole"
+        print_json({"ranges": ranges, "bytes": n_bytes} | dict(zip(names, rest, strict=True)))
     elif not quiet:
         if undone.already:
             print("it was taken back before")
         else:
             verb = "would take back" if dry_run else "took back"
             print(f"{verb} {undone.n_bytes:,} bytes in {counted(undone.n_ranges, 'range')}")
-    return FINE
+        if undone.torn:
+            print(f"torn: {undone.torn:,} bytes at the end of the log are no record")
+        if not undone.is_whole:
+            print("the log has not all of it: the cache is NOT what it was before")
+    return FINE if undone.is_whole else PROBLEMS

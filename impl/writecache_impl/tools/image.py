@@ -50,7 +50,10 @@ class Image:
             raise
         try:
             self.size = os.lseek(self.fd, 0, os.SEEK_END)
-            self.identity = os.fstat(self.fd).st_dev, os.fstat(self.fd).st_ino
+            found = os.fstat(self.fd)
+            self.identity = found.st_dev, found.st_ino
+            self.mode = stat.S_IMODE(found.st_mode)
+            """Its permission bits."""
             if not share:
                 self._lock()
         except BaseException:

@@ -1,18 +1,19 @@
 """Files that a tool makes: under another name first, durable, then renamed.
 
 Nothing is there under the name that was asked for before all of it is there.  A file that has
-something in it is not replaced unless that is asked for.
+something in it is not replaced unless that is asked for, and none that somebody has open and
+locked: the lock that inputs are checked by is held on it until the new one has its name.
 """
 
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from writecache_impl.tools.errors import ToolError
-from writecache_impl.tools.image import CHUNK, Image
+from writecache_impl.tools.errors import InUseError, ToolError
+from writecache_impl.tools.image import CHUNK, Image, same_file
 
 
 def check_output(path: Path, force: bool = False) -> None:
@@ -32,26 +33,53 @@ def check_output(path: Path, force: bool = False) -> None:
 
 
 @contextmanager
-def new_file(path: Path, force: bool = False) -> Iterator[Image]:
-    """A new file, under its name only when the block has ended without an exception."""
+def new_file(path: Path, force: bool = False, modes: Iterable[int] = ()) -> Iterator[Image]:
+    """A new file, under its name only when the block has ended without an exception.
+
+    `modes`: permission bits of what its content is read from.  What they keep from the group or
+    from others, it does too; a file that is replaced hands on its own.  Raises ToolError where no
+    new file can be put, InUseError where somebody has the file there locked.
+    """
     check_output(path, force)
     path = Path(os.path.realpath(path))
-    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        mask = os.umask(0)
-        os.umask(mask)
-        os.fchmod(fd, 0o666 & ~mask)
-        with Image(Path(name), writable=True) as image:
-            yield image
-            image.sync()
-            os.rename(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
-    finally:
-        os.close(fd)
+    with ExitStack() as stack:
+        mode = _held(path, stack)
+        if mode is None:
+            mode = _narrowed(modes)
+        fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        stack.callback(os.close, fd)
+        try:
+            with Image(Path(name), writable=True) as image:
+                yield image
+                os.fchmod(fd, mode)
+                image.sync()
+                os.rename(name, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
     sync_directory(path.parent)
+
+
+def _held(path: Path, stack: ExitStack) -> int | None:
+    """The permission bits of the file there, which is locked from now on; None without one."""
+    try:
+        held = stack.enter_context(Image(path, writable=True))
+    except FileNotFoundError:
+        return None
+    if not same_file(held, path):  # replaced between opening and locking
+        raise InUseError(f"{path}: in use: another program has just replaced it")
+    return held.mode
+
+
+def _narrowed(modes: Iterable[int]) -> int:
+    """Permission bits of a new file: the owner's own, and of the others' what all modes have."""
+    mask = os.umask(0)
+    os.umask(mask)
+    mode = 0o666 & ~mask
+    for other in modes:
+        mode &= other | 0o600
+    return mode
 
 
 def sync_directory(directory: Path) -> None:

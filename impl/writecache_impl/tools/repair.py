@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
+from writecache_impl.tools.before import entries_digest
 from writecache_impl.tools.cache import (
     Cache,
     geometry_of,
@@ -170,13 +171,14 @@ def repair(
         if old != new
     )
     encoded = encode_superblock(superblock)
-    described = Described(
-        "repair", os.path.realpath(output), "", offset, encoded.hex(), image.size, 0
-    )
-    with new_file(output, force) as target:
+    with new_file(output, force, (image.mode,)) as target:
         grow(target, image.size)
         copy_sparse(image, target, holes=True)
-        log = new_log(log_path, described)
+        entries = entries_digest(target, offset, superblock.n_blocks)
+        described = Described(
+            "repair", os.path.realpath(output), "", offset, encoded.hex(), image.size, 0, entries
+        )
+        log = new_log(log_path, described, (image.mode,))
         try:
             _change(target, log, offset, encoded)
             counts, some = _drop(picture, dropped, target, log)

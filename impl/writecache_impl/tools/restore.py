@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
@@ -44,14 +44,15 @@ def restore(
     data: Image | None = None,
     edited: bool = False,
     force: bool = False,
+    modes: Iterable[int] = (),
 ) -> Restored:
     """Make the image that a dump describes.
 
     `data`: an image whose bytes stand where the dump has none, of the same size; `edited`: its
-    lines need not be those that its end was written for.  Raises ToolError
-    for what is no dump, or not all of one; there is no output then.
+    lines need not be those that its end was written for; `modes` as for `new_file`.  Raises
+    ToolError for what is no dump, or not all of one; there is no output then.
     """
-    with new_file(output, force) as target:
+    with new_file(output, force, modes) as target:
         return _Restoring(target, data).run(_records(lines, edited))
 
 

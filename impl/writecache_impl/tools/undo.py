@@ -3,18 +3,21 @@
 From the last change to the first: the cache's entries, durably, then the origin.  So at any moment
 the cache has whatever the origin has lost.  Interrupted, it can be begun again.
 
-Where the log says that the change was complete, every place is looked at first: what was written
-since then by somebody else is not overwritten.
+Where the log says that the change was complete, or taken back, every place is looked at first: what
+was written since then by somebody else is not overwritten.  And the cache's entries must become
+what they were, or nothing is taken back: a log that has lost its end gives half of it.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from writecache_impl.tools.before import is_whole
 from writecache_impl.tools.cache import read_superblock
 from writecache_impl.tools.errors import ToolError
 from writecache_impl.tools.image import Image
+from writecache_impl.tools.ranges import Ranges
 from writecache_impl.tools.undo_log import UndoLog
 from writecache_impl.tools.undo_records import Kind, Place
 from writecache_spec.codec import encode_superblock
@@ -26,9 +29,11 @@ class Undone(NamedTuple):
     n_ranges: int
     n_bytes: int
     already: bool = False
-    """It had been before."""
+    """It had been before: the devices hold what they held before the change."""
     torn: int = 0
     """Bytes at the end of the log that are no record: their change never began."""
+    is_whole: bool = True
+    """Whether the cache has become what it was before; not without `force`."""
 
 
 def paths(log: UndoLog, cache: Path | None, origin: Path | None) -> tuple[Path, Path | None]:
@@ -46,16 +51,18 @@ def undo(
     dry_run: bool = False,
     progress: Callable[[int], None] = lambda _bytes: None,
 ) -> Undone:
-    """Take a change back.
+    """Take a change back; `progress` is told of bytes.
 
-    Raises ToolError where these are not the devices, or where they have changed since (`force`
-    takes no notice of that).
+    Raises ToolError where these are not the devices, where they have changed since, or where the
+    log has not all that the cache has lost (`force` takes no notice of the last two).
     """
-    if log.state is Kind.UNDONE:
-        return Undone(0, 0, already=True)
-    _check_devices(log, cache, origin)
+    _check_sizes(log, cache, origin)
     targets = {Kind.CACHE: cache, Kind.ORIGIN: origin}
-    check = log.state is Kind.DONE and not force
+    # The log may have been used on copies: what these devices hold decides.
+    if log.state is Kind.UNDONE and holds_old(log, targets) and is_whole(log, cache):
+        return Undone(0, 0, already=True, torn=log.torn)
+    _check_superblock(log, cache)
+    check = log.state in (Kind.DONE, Kind.UNDONE) and not force
     n_ranges = n_bytes = 0
     for place in log.places:
         target = targets.get(place.kind)
@@ -63,9 +70,18 @@ def undo(
             n_ranges, n_bytes = n_ranges + 1, n_bytes + place.length
             if check:
                 _check_unchanged(log, place, target)
-    result = Undone(n_ranges, n_bytes, torn=log.torn)
-    if dry_run:
-        return result
+    whole = is_whole(log, cache)
+    if not whole and not force:
+        raise ToolError(_not_whole(log, cache))
+    result = Undone(n_ranges, n_bytes, torn=log.torn, is_whole=whole)
+    if not dry_run:
+        _take_back(log, targets, progress)
+    return result
+
+
+def _take_back(
+    log: UndoLog, targets: Mapping[Kind, Image | None], progress: Callable[[int], None]
+) -> None:
     log.mark(Kind.UNDOING)
     last: Image | None = None
     for place in reversed(log.places):
@@ -79,17 +95,42 @@ def undo(
     if last is not None:
         last.sync()
     log.mark(Kind.UNDONE)
-    return result
 
 
-def _check_devices(log: UndoLog, cache: Image, origin: Image | None) -> None:
+def holds_old(log: UndoLog, targets: Mapping[Kind, Image | None]) -> bool:
+    """Whether devices hold, everywhere, what they held before the change.
+
+    Of several records about a byte the oldest counts.
+    """
+    seen = {kind: Ranges() for kind in targets}
+    for place in log.places:
+        target = targets.get(place.kind)
+        if target is None:
+            continue
+        end = place.offset + place.length
+        fresh = seen[place.kind].add(place.offset, end)
+        if not fresh:
+            continue
+        found, old = target.read(place.offset, place.length), log.old(place)
+        for start, stop in fresh:
+            piece = slice(start - place.offset, stop - place.offset)
+            if found[piece] != old[piece]:
+                return False
+    return True
+
+
+def _check_sizes(log: UndoLog, cache: Image, origin: Image | None) -> None:
     described = log.described
     if cache.size != described.cache_size:
         raise ToolError(f"{cache.path}: not the cache of this log: its size differs")
     if origin is not None and origin.size != described.origin_size:
         raise ToolError(f"{origin.path}: not the origin of this log: its size differs")
+
+
+def _check_superblock(log: UndoLog, cache: Image) -> None:
     if log.state is Kind.UNDOING:
         return  # of a repair, the superblock may be what it was before
+    described = log.described
     if encode_superblock(read_superblock(cache, described.offset)).hex() != described.superblock:
         raise ToolError(f"{cache.path}: not the cache of this log: its superblock differs")
 
@@ -103,3 +144,13 @@ def _check_unchanged(log: UndoLog, place: Place, target: Image) -> None:
             f"{target.path}: changed since, at byte {place.offset}: --force takes it back all the "
             "same"
         )
+
+
+def _not_whole(log: UndoLog, cache: Image) -> str:
+    """Why a cache's entries would not become what they were."""
+    torn = f" ({log.torn} bytes at its end are torn)" if log.torn else ""
+    return (
+        f"{cache.path}: its entries are changed, and {log.image.path} has not all that they "
+        f"were{torn}: the log has lost its end, or the cache was written since; --force takes back "
+        "what there is"
+    )

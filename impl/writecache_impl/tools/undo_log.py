@@ -13,15 +13,17 @@ import json
 import os
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from writecache_impl.tools.before import is_whole
 from writecache_impl.tools.errors import ToolError
 from writecache_impl.tools.image import Image
 from writecache_impl.tools.output import new_file
 from writecache_impl.tools.undo_records import Described, Kind, Place, Places
 
-FIRST_LINE: Final = b"writecache-undo 1\n"
+FIRST_LINE: Final = b"writecache-undo 2\n"
 _HEADER: Final = struct.Struct("<4sBBxxIIQQI")
 """Mark, kind, flags, batch, checksum of what was written over it, offset, length, checksum."""
 _MARK: Final = b"WCUR"
@@ -174,30 +176,31 @@ def _is_damaged(image: Image, at: int, batch: int) -> bool:
     return False
 
 
-def start_log(path: Path, described: Described) -> UndoLog:
-    """Begin a log, or go on with one of the same change.
+def start_log(path: Path, described: Described, cache: Image, modes: Iterable[int] = ()) -> UndoLog:
+    """Begin a log, or go on with one of the same change; `modes` as for `new_file`.
 
-    Raises ToolError where the file is something else.
+    Raises ToolError where the file is something else, InUseError where it is locked.
     """
     if path.exists() and path.stat().st_size:
         log = open_log(path)
-        if log.state in (None, Kind.DONE) and log.described.is_same(described):
+        is_same = log.described.is_same(described) and is_whole(log, cache)
+        if log.state in (None, Kind.DONE) and is_same:
             os.ftruncate(log.image.fd, log.end)
             return log
         log.close()
         if log.state is not Kind.UNDONE:
-            raise ToolError(f"{path}: {_why_not(log, described)}")
-    return new_log(path, described)
+            raise ToolError(f"{path}: {_why_not(is_same)}")
+    return new_log(path, described, modes)
 
 
-def new_log(path: Path, described: Described) -> UndoLog:
-    """Begin a log, whatever is there under its name."""
-    with new_file(path, force=True) as image:
+def new_log(path: Path, described: Described, modes: Iterable[int] = ()) -> UndoLog:
+    """Begin a log, whatever is there under its name; `modes` as for `new_file`."""
+    with new_file(path, force=True, modes=modes) as image:
         image.write(0, FIRST_LINE + json.dumps(described._asdict()).encode() + b"\n")
     return open_log(path)
 
 
-def _why_not(log: UndoLog, described: Described) -> str:
-    if not log.described.is_same(described):
+def _why_not(is_same: bool) -> str:
+    if not is_same:
         return "the undo log of another change; name another file with --undo-log"
     return "this change is being taken back: let `writecache undo` come to its end"

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple, Self
 
+from writecache_spec.layout import SUPERBLOCK_SIZE
+
 
 class Kind(IntEnum):
     """What a record is about."""
@@ -75,7 +77,11 @@ class Described(NamedTuple):
     superblock: str
     """The cache's, in hexadecimal: it does not change."""
     cache_size: int
+    """Bytes."""
     origin_size: int
+    """Bytes; 0 without an origin."""
+    entries: str
+    """A digest of the cache's entries before the change: see `before`."""
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
@@ -86,8 +92,15 @@ class Described(NamedTuple):
         for name, kind in cls.__annotations__.items():
             if not isinstance(value[name], kind):
                 raise ValueError(name)
-        return cls(**value)
+        described = cls(**value)
+        if len(bytes.fromhex(described.superblock)) != SUPERBLOCK_SIZE or described.offset < 0:
+            raise ValueError("superblock")
+        return described
 
     def is_same(self, other: "Described") -> bool:
-        """Whether two are about the same change, by whatever path the devices were named."""
-        return self._replace(cache="", origin="") == other._replace(cache="", origin="")
+        """Whether two may be about the same change, by whatever path the devices were named.
+
+        The entries are not compared: half-way through a change they are not what they were.
+        """
+        mine, its = (one._replace(cache="", origin="", entries="") for one in (self, other))
+        return mine == its

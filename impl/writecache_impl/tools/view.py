@@ -34,7 +34,8 @@ def view_to_file(
 ) -> Viewed:
     """Write all of it to a new sparse file, as long as the origin."""
     unknown = []
-    with new_file(output, force) as target:
+    modes = picture.cache.image.mode, origin.mode
+    with new_file(output, force, modes) as target:
         grow(target, origin.size)
         start = 0
         for hole_start, hole_end in origin.holes:

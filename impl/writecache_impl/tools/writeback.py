@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from writecache_impl.tools.before import entries_digest
 from writecache_impl.tools.cache import open_cache
 from writecache_impl.tools.cleaning import mark_clean
 from writecache_impl.tools.errors import ToolError
@@ -122,7 +123,7 @@ def to_copy(
 ) -> Written:
     """Make a copy of the origin with everything brought home; both devices stay as they are."""
     written = _begun(plan(image, origin, offset, wishes), wishes)
-    with new_file(copy, replace) as target:
+    with new_file(copy, replace, (image.mode, origin.mode)) as target:
         grow(target, origin.size)
         copy_sparse(origin, target)
         mover = Mover(written.picture, target, None, progress)
@@ -147,6 +148,7 @@ def describe(picture: Picture, origin: Image, command: str = "writeback") -> Des
         encode_superblock(cache.superblock).hex(),
         cache.image.size,
         origin.size,
+        entries_digest(cache.image, cache.geometry.offset, cache.geometry.n_blocks),
     )
 
 
@@ -163,7 +165,9 @@ def writeback(
     picture = written.picture
     if _nothing_to_do(written, wishes):
         return written
-    log = None if log_path is None else start_log(log_path, describe(picture, origin))
+    log = None
+    if log_path is not None:
+        log = start_log(log_path, describe(picture, origin), image, (image.mode, origin.mode))
     try:
         return _write(written, origin, wishes, log, progress)
     finally:
