@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit proofs live vectors machines wheel bench demo-rescue mutants clean
+.PHONY: conform test lint types layers doctest unit proofs live vectors machines wheel bench demo-rescue fuzz-nbd mutants clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
@@ -43,7 +43,8 @@ proofs: $(READY)
 	$(BIN)/python -m pytest -q tests/proofs
 	$(BIN)/writecache prove
 
-# What boots a real kernel, fetched on first use.
+# What boots a real kernel, fetched on first use, and what needs clients of network block devices
+# (packages libnbd-bin, qemu-utils, fio).
 live: $(READY)
 	$(BIN)/python -m pytest -q tests/impl
 
@@ -68,6 +69,10 @@ bench: $(READY)
 # home.  Needs mke2fs, e2fsck and debugfs (package e2fsprogs).
 demo-rescue: $(READY)
 	$(BIN)/python -m writecache_impl.rescue.demo
+
+# A million mutated requests to the NBD server, each of which must have the reply it is due.
+fuzz-nbd: $(READY)
+	$(BIN)/python tests/impl/nbd_fuzz.py --requests 1000000
 
 # Every mutant, and the reference without each repair: hunted, and explored; exit code 1 where one
 # survives the hunt.

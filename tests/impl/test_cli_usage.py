@@ -98,7 +98,7 @@ def test_no_command_shows_the_help_and_is_a_mistake() -> None:
     "words",
     [
         *("", "conform", "vectors", "kernel", "vectors check", "vectors record", "vectors show"),
-        *("vectors coverage", "kernel fetch", "kernel list", "kernel run"),
+        *("vectors coverage", "kernel fetch", "kernel list", "kernel run", "serve"),
     ],
 )
 def test_every_command_has_a_help(words: str) -> None:

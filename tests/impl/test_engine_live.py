@@ -66,13 +66,18 @@ def reads_of(steps: list[dict[str, Any]]) -> list[str]:
 
 
 def use(engine: Engine, random: Random) -> None:
-    """Write, commit some of it, overwrite, discard."""
+    """Write, discard, write, commit some of it, overwrite.
+
+    What is discarded while it is copied home may be read as before or not, so that comes first.
+    """
+    engine.write(2 * BLOCK, random.randbytes(4 * BLOCK))
+    engine.flush()
+    engine.discard(3 * BLOCK, 2 * BLOCK)
     for turn in range(60):
         place = random.randrange(N_PLACES)
         length = min(random.choice((1, 2, 5)), N_PLACES - place)
         engine.write(place * BLOCK, random.randbytes(length * BLOCK), fua=turn % 15 == 0)
     engine.flush()
-    engine.discard(3 * BLOCK, 2 * BLOCK)
 
 
 @pytest.mark.parametrize("way", ["clean", "dirty"])

@@ -28,6 +28,7 @@ from writecache_impl.cli.findings import findings
 from writecache_impl.cli.fuzz import fuzz
 from writecache_impl.cli.kernel import kernel
 from writecache_impl.cli.prove import prove
+from writecache_impl.cli.serve import serve_command
 from writecache_impl.cli.telling import explain_command, size_command
 from writecache_impl.cli.vectors import vectors
 from writecache_impl.cli.viewing import repair_command, view_command
@@ -59,6 +60,7 @@ TOOLS = (
     repair_command,
     size_command,
     explain_command,
+    serve_command,
 )
 for tool in TOOLS:
     writecache.add_command(tool)

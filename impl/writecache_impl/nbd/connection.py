@@ -1,0 +1,164 @@
+"""A connection: one client, from the greeting to the end.
+
+Several threads serve it, and take turns at reading: whoever has read a request lets the next one
+read, does what was asked, and replies.  So a flush does not keep reads waiting, and no more
+requests are held in memory than there are threads.  Threads are started as they are needed.
+
+The connection ends when the client says so, goes away, or sends what is no NBD.  What it had asked
+for by then, completely, is done; a write whose data has not come whole never began.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from writecache_impl.nbd.negotiation import Agreement, negotiate
+from writecache_impl.nbd.protocol import (
+    CMD_DISC,
+    CMD_WRITE,
+    MAXIMUM_PAYLOAD,
+    REQUEST_SIZE,
+    ProtocolError,
+    Request,
+    decode_request,
+)
+from writecache_impl.nbd.requests import Export, perform
+
+MOST_THREADS: Final = 4
+_BUFFER: Final = 2**17
+_JOINED: Final = 2**16
+"""Bytes of data that are sent together with the reply's head."""
+
+
+class Connection:
+    """A client's socket, and the threads that serve it."""
+
+    def __init__(
+        self, sock: socket.socket, export: Export, ended: Callable[["Connection"], None]
+    ) -> None:
+        """`ended` is called when the last thread has let go of it."""
+        self._socket, self._export, self._ended = sock, export, ended
+        self._file = sock.makefile("rb", buffering=_BUFFER)
+        self._agreement: Agreement | None = None
+        self._reading, self._sending = threading.Lock(), threading.Lock()
+        self._is_over = False
+        self._counting = threading.Lock()
+        self._n_threads = 1
+        self._n_idle = 0
+        self.began = time.monotonic()
+        self._first = threading.Thread(target=self._run, name="nbd", daemon=True)
+
+    def start(self) -> None:
+        """Serve it."""
+        self._first.start()
+
+    @property
+    def is_negotiating(self) -> bool:
+        """Whether it has not come to requests yet."""
+        return self._agreement is None
+
+    def finish(self) -> None:
+        """Take no more requests; those under way are done and replied to."""
+        self._is_over = True
+        self._shut(socket.SHUT_RD)
+
+    def cut(self) -> None:
+        """Send nothing more either."""
+        self._is_over = True
+        self._shut(socket.SHUT_RDWR)
+
+    def _shut(self, how: int) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(how)
+
+    def _run(self) -> None:
+        """The first thread: negotiate, then work as the others do."""
+        try:
+            self._agreement = negotiate(self._export, self._read, self._send)
+        except (ProtocolError, EOFError, OSError):
+            pass
+        finally:
+            if self._agreement is None:
+                self._is_over = True
+            self._work()
+
+    def _work(self) -> None:
+        """Serve requests until it is over; the last thread closes."""
+        try:
+            while self._serve_one():
+                pass
+        finally:
+            self._is_over = True
+            with self._counting:
+                self._n_threads -= 1
+                is_last = not self._n_threads
+            if is_last:
+                self._file.close()
+                self._socket.close()
+                self._ended(self)
+            else:
+                # The others may be waiting for what will not come.
+                self._shut(socket.SHUT_RD)
+
+    def _serve_one(self) -> bool:
+        """Read a request, do it and reply; False: it is over."""
+        with self._counting:
+            self._n_idle += 1
+        with self._reading:
+            with self._counting:
+                self._n_idle -= 1
+            if self._is_over:
+                return False
+            try:
+                request, payload = self._next()
+            except (ProtocolError, EOFError, OSError):
+                self._is_over = True
+                return False
+            if request.command == CMD_DISC:
+                self._is_over = True
+                return False
+        self._let_another_read()
+        agreement = self._agreement
+        structured = agreement is not None and agreement.structured
+        pieces = perform(self._export, request, payload, structured)
+        try:
+            self._reply(pieces)
+        except OSError:
+            self.cut()
+            return False
+        return True
+
+    def _let_another_read(self) -> None:
+        with self._counting:
+            if self._n_idle or self._n_threads == MOST_THREADS or self._is_over:
+                return
+            self._n_threads += 1
+        threading.Thread(target=self._work, name="nbd", daemon=True).start()
+
+    def _next(self) -> tuple[Request, bytes]:
+        request = decode_request(self._read(REQUEST_SIZE))
+        if request.command != CMD_WRITE:
+            return request, b""
+        if request.length > MAXIMUM_PAYLOAD:
+            raise ProtocolError(f"a write of {request.length} bytes")
+        # Read whatever becomes of the request: the next one stands behind it.
+        return request, self._read(request.length)
+
+    def _read(self, size: int) -> bytes:
+        data: bytes = self._file.read(size)
+        if len(data) < size:
+            raise EOFError
+        return data
+
+    def _send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def _reply(self, pieces: list[bytes]) -> None:
+        if sum(map(len, pieces)) <= _JOINED:
+            pieces = [b"".join(pieces)]
+        with self._sending:
+            for piece in pieces:
+                self._socket.sendall(piece)

@@ -1,0 +1,145 @@
+"""Requests: what each asks of the engine, and what is replied.
+
+A request is looked at first, and one that is refused changes nothing:
+
+  * unknown commands and flags, nothing to do, what is no whole blocks: EINVAL;
+  * behind the end: ENOSPC for what writes, else EINVAL.
+
+Then the engine does it, and what it promises is the client's: a reply to a write is not a promise
+before a flush, a reply to a flush covers every write that was replied to, on any connection.
+Trimming and zeroing with FUA end with a flush, which promises more than was asked.
+"""
+
+import errno
+from typing import Final, NamedTuple
+
+from writecache_impl.engine import Engine
+from writecache_impl.nbd.protocol import (
+    CAN_MULTI_CONN,
+    CMD_FLUSH,
+    CMD_READ,
+    CMD_TRIM,
+    CMD_WRITE,
+    CMD_WRITE_ZEROES,
+    FLAG_DF,
+    FLAG_FUA,
+    FLAG_NO_HOLE,
+    HAS_FLAGS,
+    MAXIMUM_PAYLOAD,
+    SEND_DF,
+    SEND_FLUSH,
+    SEND_FUA,
+    SEND_TRIM,
+    SEND_WRITE_ZEROES,
+    Request,
+    data_chunk,
+    error_chunk,
+    simple_reply,
+)
+
+BEHIND_END: Final = "behind the end"
+_PIECE: Final = 2**20
+_ZEROS: Final = bytes(_PIECE)
+_RANGED: Final = (CMD_READ, CMD_WRITE, CMD_TRIM, CMD_WRITE_ZEROES)
+_FLAGS_OF: Final = {
+    CMD_READ: FLAG_FUA,
+    CMD_WRITE: FLAG_FUA,
+    CMD_FLUSH: FLAG_FUA,
+    CMD_TRIM: FLAG_FUA,
+    CMD_WRITE_ZEROES: FLAG_FUA | FLAG_NO_HOLE,
+}
+_ERRORS: Final = {
+    errno.EPERM: 1,
+    errno.EIO: 5,
+    errno.ENOMEM: 12,
+    errno.EINVAL: 22,
+    errno.ENOSPC: 28,
+    errno.ENODEV: 108,
+}
+"""Errno to the protocol's number; a closed engine is a server that shuts down."""
+
+
+class Export(NamedTuple):
+    """What clients see."""
+
+    engine: Engine
+    name: str
+    size: int
+    """Bytes."""
+    block_size: int
+    """Bytes: requests are whole blocks."""
+
+    @classmethod
+    def of(cls, engine: Engine, name: str = "") -> "Export":
+        """An engine under a name."""
+        return cls(engine, name, engine.size, engine.block_size)
+
+    def flags(self, structured: bool) -> int:
+        """The transmission flags; `structured`: these replies have been agreed on."""
+        flags = HAS_FLAGS | SEND_FLUSH | SEND_FUA | SEND_TRIM | SEND_WRITE_ZEROES | CAN_MULTI_CONN
+        return flags | SEND_DF if structured else flags
+
+
+def refusal(export: Export, request: Request, structured: bool) -> str:
+    """Why a request is refused without the engine; empty if it is not."""
+    flags = _FLAGS_OF.get(request.command)
+    if flags is None:
+        return "no such command"
+    if structured and request.command == CMD_READ:
+        flags |= FLAG_DF
+    if request.flags & ~flags:
+        return "no such flags"
+    offset, length = request.offset, request.length
+    if request.command not in _RANGED:
+        return "a flush has no range" if offset or length else ""
+    if not length:
+        return "nothing to do"
+    if (offset | length) % export.block_size:
+        return f"no whole blocks of {export.block_size} bytes"
+    if request.command == CMD_READ and length > MAXIMUM_PAYLOAD:
+        return "too long"
+    if offset + length > export.size:
+        return BEHIND_END
+    return ""
+
+
+def perform(export: Export, request: Request, payload: bytes, structured: bool) -> list[bytes]:
+    """Do what a client asks; the reply's pieces.  The payload has the request's length."""
+    problem, error, data = refusal(export, request, structured), 0, b""
+    if problem:
+        writes = request.command in (CMD_WRITE, CMD_WRITE_ZEROES)
+        error = errno.ENOSPC if writes and problem is BEHIND_END else errno.EINVAL
+    else:
+        try:
+            data = _ask(export.engine, request, payload)
+        except OSError as failure:
+            error = _ERRORS.get(failure.errno or errno.EIO, errno.EIO)
+            problem = failure.strerror or "failed"
+    if request.command != CMD_READ or not structured:
+        # Structured replies are for reads alone; simple ones may answer the rest.
+        return [simple_reply(request.cookie, error), data]
+    if error:
+        return [error_chunk(request.cookie, error, problem)]
+    return [data_chunk(request.cookie, request.offset, len(data)), data]
+
+
+def _ask(engine: Engine, request: Request, payload: bytes) -> bytes:
+    fua = bool(request.flags & FLAG_FUA)
+    if request.command == CMD_READ:
+        return engine.read(request.offset, request.length)
+    if request.command == CMD_WRITE:
+        engine.write(request.offset, payload, fua=fua)
+        return b""
+    if request.command == CMD_TRIM:
+        engine.discard(request.offset, request.length)
+    elif request.command == CMD_WRITE_ZEROES:
+        _write_zeros(engine, request.offset, request.offset + request.length)
+    if fua or request.command == CMD_FLUSH:
+        engine.flush()
+    return b""
+
+
+def _write_zeros(engine: Engine, offset: int, end: int) -> None:
+    """Write zeros: a discard promises none."""
+    for begin in range(offset, end, _PIECE):
+        engine.write(begin, memoryview(_ZEROS)[: end - begin])
