@@ -44,7 +44,7 @@ proofs: $(READY)
 	$(BIN)/writecache prove
 
 # What boots a real kernel, fetched on first use, and what needs clients of network block devices
-# (packages libnbd-bin, qemu-utils, fio).
+# (packages libnbd-bin, qemu-utils, fio, nbdkit-plugin-python).
 live: $(READY)
 	$(BIN)/python -m pytest -q tests/impl
 
@@ -64,6 +64,7 @@ bench: $(READY)
 	$(BIN)/python bench/operations.py
 	$(BIN)/python bench/engine.py
 	$(BIN)/python bench/tools.py
+	$(BIN)/python bench/nbd.py
 
 # A live kernel is killed over ext4 on a writecache; check, view, writeback and undo bring the files
 # home.  Needs mke2fs, e2fsck and debugfs (package e2fsprogs).

@@ -81,7 +81,7 @@ def _is_text(record: dict[str, Any]) -> bool:
 
 def parse_header(record: dict[str, Any], where: str) -> Trace:
     """The trace that a header line begins, without its steps; raises VectorError."""
-    if record.get("format") != FORMAT:
+    if type(record.get("format")) is not int or record["format"] != FORMAT:
         raise VectorError(f"{where}: format {shown(record.get('format'))} is not {FORMAT}")
     for key in ("trace", "table", "kernel", "target"):
         absent = key in ("kernel", "target") and record.get(key) is None

@@ -134,11 +134,17 @@ def test_a_divergence_outlives_the_kernel_that_should_shrink_it(
 
 
 def test_without_a_kernel_nothing_is_judged(folder: Path) -> None:
-    for bisect, code in (([], 3), (["--bisect"], 125)):
-        done = command("conform", "--target", "kernel:/nosuch", "--json", *bisect)
+    for bisect, name, code in (([], "nosuch", 3), (["--bisect"], "/nosuch", 125)):
+        done = command("conform", "--target", f"kernel:{name}", "--json", *bisect)
         assert done.code == code
-        assert list(done.json["not_judged"]) == ["/nosuch"]
-        assert "kernel /nosuch: not judged: '/nosuch' is no suite" in done.err
+        assert list(done.json["not_judged"]) == [name]
+        assert f"kernel {name}: not judged: {name!r} is no suite" in done.err
+
+
+def test_a_path_without_a_kernel_is_told_at_once() -> None:
+    done = command("conform", "--target", "reference", "--target", "kernel:/nosuch")
+    assert done.is_refusal()
+    assert "/nosuch: there is no such kernel" in done.err
 
 
 def test_a_program_that_is_no_kernel_is_not_judged(folder: Path) -> None:

@@ -67,7 +67,8 @@ def test_a_full_disk_under_the_output_is_one_line(walk: Path, words: str) -> Non
             text=True,
             check=False,
         )
-    assert (done.returncode, done.stderr) == (2, "writecache: No space left on device\n")
+    said = "writecache: standard output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, said)
 
 
 def test_what_a_terminal_cannot_show_is_escaped() -> None:

@@ -29,6 +29,7 @@ CONFORM_MISTAKES: list[tuple[list[str], str]] = [
     (["--steps", "0"], "--steps"),
     (["--seed", "x" * 81], "--seed"),
     (["--seed", "a\nb"], "--seed"),
+    (["--seed", ""], "--seed"),
     (["--seed", "\udcff"], "--seed"),
     (["--profile", "2.0"], "--profile"),
     (["--modules", "/nosuch", "--target", "kernel:bookworm"], "/nosuch"),
@@ -40,6 +41,10 @@ CONFORM_MISTAKES: list[tuple[list[str], str]] = [
     (["-o", "/proc"], "/proc"),
 ]
 MISTAKES: list[tuple[list[str], str]] = [
+    (["check", ""], "the path is empty"),
+    (["size", ""], "it is empty"),
+    (["repair", "/dev/null", "-o", "x", "--block-size", "0"], "0 is no power of two"),
+    (["repair", "/dev/null", "-o", "x", "--block-size", "1000"], "1000 is no power of two"),
     (["nosuch"], "No such command 'nosuch'"),
     (["--nosuch"], "No such option"),
     (["vectors", "nosuch"], "No such command 'nosuch'"),

@@ -6,7 +6,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +20,7 @@ from commands import command, program_line
 from nbd_client import BLOCK, N_BLOCKS, SIZE, TABLE, Client, GoneError, folder, process
 
 from writecache_impl.engine import Engine
+from writecache_impl.nbd import nbdkit_plugin
 
 N_KILLS = 3
 N_CLIENTS = 4
@@ -184,14 +187,22 @@ def test_status_table_and_messages_by_the_control_socket(path: Path) -> None:
     assert not control.exists()
 
 
-# Real clients: packages libnbd-bin, qemu-utils and fio
+# Real clients: packages libnbd-bin, qemu-utils, fio,
+# e2fsprogs and nbdkit-plugin-python
 
 
-def run_client(name: str, *arguments: object) -> str:
+def run_client(name: str, *arguments: object, where: Path | None = None) -> str:
     """Run a program that has to be there, and has to succeed."""
-    assert shutil.which(name), f"{name} is not installed (see .ci/run)"
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert found, f"{name} is not installed (see .ci/run)"
     done = subprocess.run(
-        [name, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+        [found, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        # fio leaves its state where it runs.
+        cwd=where,
     )
     assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
     return done.stdout
@@ -234,5 +245,50 @@ def test_fio_verifies(path: Path) -> None:
         what = ("--ioengine=nbd", f"--uri={uri_of(server)}", "--rw=randwrite", "--verify=crc32c")
         size = ("--bsrange=4k-64k", "--bs_unaligned=0", f"--size={SIZE // 4}", "--io_size=4m")
         jobs = ("--numjobs=4", f"--offset_increment={SIZE // 4}", "--iodepth=16", "--fsync=32")
-        run_client("fio", "--name=v", "--verify_fatal=1", *what, *size, *jobs)
+        run_client("fio", "--name=v", "--verify_fatal=1", *what, *size, *jobs, where=path)
         assert server.end() == (0, "")
+
+
+def test_a_file_system_is_whole_after_a_kill_and_after_a_drain(path: Path) -> None:
+    image, out = path / "image", path / "out"
+    (path / "files").mkdir()
+    (path / "files" / "file").write_bytes(Random(3).randbytes(100_000))
+    image.write_bytes(bytes(SIZE))
+    run_client("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", path / "files", image)
+    with process(path) as server:
+        run_client("nbdcopy", "--flush", image, uri_of(server))
+        server.end(signal.SIGKILL)
+    with process(path, "--on-exit", "drain") as server:
+        run_client("nbdcopy", uri_of(server), out)
+        run_client("e2fsck", "-fn", out)
+        assert server.end() == (0, "")
+    run_client("e2fsck", "-fn", path / "origin")
+    assert (path / "origin").read_bytes() == out.read_bytes() == image.read_bytes()
+
+
+def test_the_engine_under_nbdkit(path: Path) -> None:
+    data = Random(4).randbytes(SIZE)
+    (path / "in").write_bytes(data)
+    files = [f"cache={path / 'cache'}", f"origin={path / 'origin'}"]
+    line = ["nbdkit", "-f", "-U", str(path / "s"), "python", nbdkit_plugin.__file__, *files]
+    assert shutil.which("nbdkit"), "nbdkit is not installed (see .ci/run)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(line, env=environment) as server:
+        uri = f"nbd+unix:///?socket={path / 's'}"
+        ends = time.monotonic() + 10
+        while not (path / "s").exists():
+            assert server.poll() is None
+            assert time.monotonic() < ends
+            time.sleep(0.01)
+        shown = run_client("nbdinfo", uri)
+        assert f"block_size_minimum: {BLOCK}" in shown
+        assert "can_multi_conn: true" in shown
+        run_client("nbdcopy", "--flush", path / "in", uri)
+        steps = ("write -f -P 9 64k 4k", "discard 512k 64k", "read -P 9 64k 4k", "write -z 0 4k")
+        run_client("qemu-io", "-f", "raw", *(w for s in steps for w in ("-c", s)), uri)
+        server.terminate()
+        assert server.wait(20) == 0
+    with Engine.open(TABLE, path / "cache", path / "origin") as engine:
+        assert engine.read(0, BLOCK) == bytes(BLOCK)
+        assert engine.read(BLOCK, 15 * BLOCK) == data[BLOCK : 16 * BLOCK]
+        assert engine.read(16 * BLOCK, BLOCK) == b"\x09" * BLOCK

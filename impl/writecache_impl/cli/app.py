@@ -5,13 +5,15 @@ import sys
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import suppress
-from typing import TextIO
+from contextlib import nullcontext, suppress
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import Any, TextIO
 
 import click
 from click.exceptions import Exit, NoArgsIsHelpError
 
 from writecache_impl.cli.check import check_command
+from writecache_impl.cli.common import escaped
 from writecache_impl.cli.conform import conform
 from writecache_impl.cli.crash import crash
 from writecache_impl.cli.dumping import dump_command, restore_command
@@ -29,6 +31,7 @@ from writecache_impl.cli.fuzz import fuzz
 from writecache_impl.cli.kernel import kernel
 from writecache_impl.cli.prove import prove
 from writecache_impl.cli.serve import serve_command
+from writecache_impl.cli.signals import Ended, raised
 from writecache_impl.cli.telling import explain_command, size_command
 from writecache_impl.cli.vectors import vectors
 from writecache_impl.cli.viewing import repair_command, view_command
@@ -44,7 +47,7 @@ def writecache() -> None:
     """The checked reference of Linux's dm-writecache, and what judges by it.
 
     Exit codes: 0 fine, 1 problems found, 2 usage or input, 3 could not be judged, 130 interrupted,
-    141 the output was closed.
+    141 the output was closed; 128 and the number of another signal that ended a tool.
     """
 
 
@@ -71,7 +74,14 @@ def run(arguments: Sequence[str]) -> int:
     _prepare_streams()
     if "_WRITECACHE_COMPLETE" in os.environ:  # a shell asks what may follow
         writecache.main(list(arguments))
-    code = _run(list(arguments))
+    # A server has its own way with signals.
+    names = {tool.name for tool in TOOLS if tool is not serve_command}
+    is_tool = arguments and arguments[0] in names
+    try:
+        with raised() if is_tool else nullcontext():
+            code = _run(list(arguments))
+    except Ended as ending:
+        code = _complain(ending, ending.code)
     _end_streams(broken=code == OUTPUT_CLOSED)
     return exit_code(code, arguments)
 
@@ -121,7 +131,9 @@ def _usage(error: click.ClickException) -> str:
 
 def _complain(message: object, code: int, as_it_is: bool = False) -> int:
     """Say on standard error why there is no more, in one line."""
-    text = str(message) if as_it_is else f"writecache: {' '.join(str(message).split())}"
+    text = str(message)
+    if not as_it_is:
+        text = f"writecache: {escaped(' '.join(text.split()))}"
     with suppress(OSError):
         print(text, file=sys.stderr)
     return code
@@ -133,8 +145,35 @@ def _prepare_streams() -> None:
         stream: TextIO | None = getattr(sys, name)
         if stream is None:  # it was closed before we began
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the whole run
+        elif name == "stdout" and stream is sys.__stdout__ and isinstance(stream, TextIOWrapper):
+            sys.stdout = _naming(stream)
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+class _NamingFile(FileIO):
+    """The standard output, whose errors say that they are its."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = "standard output"
+            raise
+
+
+def _naming(stream: TextIOWrapper) -> TextIOWrapper:
+    """A stream like the standard output."""
+    stream.flush()
+    file = _NamingFile(stream.fileno(), "w", closefd=False)
+    return TextIOWrapper(
+        # Without a buffer where the interpreter was asked for none.
+        file if stream.write_through else BufferedWriter(file),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 def _end_streams(broken: bool) -> None:

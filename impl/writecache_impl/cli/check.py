@@ -54,7 +54,8 @@ def check_command(
 
     Says which sectors of the origin are stale without the cache, with --origin whether it is the
     right one, and what is lost with the cache.  Nothing is written.  Exit code 1 if anything is
-    wrong that a kernel does not mend by itself, 3 if the superblock cannot be read.
+    wrong that a kernel does not mend by itself, also if IMAGE is empty or cut; 3 if the device, or
+    the map of its rescue, does not give the superblock.
 
     The JSON object's keys: `superblock`; `geometry`, in bytes; `problems`, a list with `severity`,
     `where`, `what`, `consequence`, `numbers`; `activation` (`table`, `accepted`, `outcome`,

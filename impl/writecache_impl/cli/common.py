@@ -74,6 +74,19 @@ def spinner(title: str) -> Iterator[Callable[[str], None]]:
         yield lambda _what: None
 
 
+def escaped(text: str) -> str:
+    """A text in one line, for a terminal: what cannot be printed as an escape.
+
+    >>> escaped("a\\nb\\x1b[1m"), escaped("\u00e9")
+    ('a\\\\nb\\\\x1b[1m', '\u00e9')
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+
+
 def print_json(value: object) -> None:
     """Print a result as one JSON document."""
     print(json.dumps(value, indent=1))
@@ -82,15 +95,19 @@ def print_json(value: object) -> None:
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; numbers to the right."""
     # As text: what a file says is no markup.
-    table = Table(title=Text(title), title_justify="left")
+    table = Table(title=Text(escaped(title)), title_justify="left")
     rows = [list(row) for row in rows]
     for number, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+        table.add_row(*(Text(_shown(cell)) for cell in row))
     width = None if sys.stdout.isatty() else 120
     Output(width=width).print(table)
+
+
+def _shown(cell: object) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else escaped(str(cell))
 
 
 def traces_in(files: Iterable[Path]) -> Iterator[Trace]:
@@ -116,8 +133,8 @@ class Seconds(click.FloatRange):
 
 def _seed(context: click.Context, parameter: click.Parameter, seed: str | None) -> str | None:
     """A text that decides random traces; it becomes part of their names."""
-    if seed is not None and not (len(seed) <= LONGEST_SEED and seed.isprintable()):
-        problem = f"it is not of up to {LONGEST_SEED} printable characters"
+    if seed is not None and not (0 < len(seed) <= LONGEST_SEED and seed.isprintable()):
+        problem = f"it is not of one to {LONGEST_SEED} printable characters"
         raise click.BadParameter(problem, context, parameter)
     return seed
 

@@ -1,5 +1,6 @@
 """`writecache conform`: the main job.  Vectors on the reference, then live kernels beside it."""
 
+import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -152,6 +153,8 @@ def conform(
             as_json=as_json,
         )
     kernels = _kernels(targets)
+    if not bisect:  # a kernel that could not be built is a commit to be skipped
+        _check_paths(kernels)
     check_modules(kernels, modules)
     if kernels:
         check_output(output)
@@ -176,6 +179,13 @@ def _check_engine_options(targets: tuple[str, ...], others: Mapping[str, object]
     for name, value in others.items():
         if value is not None:
             raise click.UsageError(f"{name} is for kernels")
+
+
+def _check_paths(kernels: list[str]) -> None:
+    """Raise a usage error for the path of a kernel that is not there."""
+    for kernel in kernels:
+        if "/" in kernel and not os.path.exists(os.path.expanduser(kernel)):
+            raise click.UsageError(f"{kernel}: there is no such kernel")
 
 
 def _kernels(targets: tuple[str, ...]) -> list[str]:

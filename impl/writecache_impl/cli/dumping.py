@@ -20,6 +20,7 @@ from writecache_impl.cli.images import (
     chosen,
     image_argument,
     opened,
+    standard_output,
 )
 from writecache_impl.tools.dump import dump
 from writecache_impl.tools.errors import ToolError
@@ -61,7 +62,7 @@ def dump_command(
     with ExitStack() as stack:
         source = stack.enter_context(opened(path, map_file))
         if output == STANDARD:
-            write = sys.stdout.write
+            write = standard_output().write
         else:
             if same_file(source, output):
                 raise ToolError(f"{output}: that is the image itself")

@@ -1,10 +1,12 @@
 """What the offline tools' commands share: how images are named, and what is said of them."""
 
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 import click
 
@@ -44,7 +46,17 @@ class Offset(Size):
         return size
 
 
-PATH = click.Path(path_type=Path)
+class SomePath(click.Path):
+    """A path; no path at all would name the current directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty one."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = SomePath(path_type=Path)
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code says it.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 OFFSET = click.option(
@@ -78,6 +90,16 @@ def chosen(image: Path | None, input_option: Path | None) -> Path:
     if path is None:
         raise click.UsageError("Missing argument 'IMAGE'", context)
     return path
+
+
+def standard_output() -> TextIO:
+    """Where a result goes that is nothing but output.
+
+    Raises ToolError where it was closed before the program began.
+    """
+    if getattr(sys.stdout, "name", None) == os.devnull:  # what stands in for it
+        raise ToolError("the standard output is closed")
+    return sys.stdout
 
 
 def check_two(cache: Image, origin: Path) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from writecache_impl.cli.common import print_json, print_table
+from writecache_impl.cli.common import escaped, print_json, print_table
 from writecache_impl.cli.exits import FAULTY_INPUT, FINE, PROBLEMS
 from writecache_models.judge import Report
 
@@ -30,9 +30,9 @@ def describe_divergence(report: Report) -> list[str]:
     """A divergence in lines: where, what was done, what was seen and what was expected."""
     divergence = report.divergence
     if divergence is None:
-        return [f"{report.name}: {report.problem}"] if report.problem else []
+        return [escaped(f"{report.name}: {report.problem}")] if report.problem else []
     lines = [
-        f"{report.name}: step {divergence.step}: {json.dumps(divergence.op)}: none of "
+        f"{escaped(report.name)}: step {divergence.step}: {json.dumps(divergence.op)}: none of "
         f"{divergence.schedules} schedules of profile {report.profile} explains it"
     ]
     for key, (seen, expected) in divergence.differences().items():

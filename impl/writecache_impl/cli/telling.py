@@ -20,6 +20,8 @@ class DeviceSize(Size):
         self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
         """Parse it, or ask the device."""
+        if value == "":
+            self.fail("neither a size nor a path: it is empty", param, ctx)
         if isinstance(value, str) and Path(value).exists():
             with opened(Path(value)) as image:
                 return image.size

@@ -1,7 +1,6 @@
 """`writecache view` and `writecache repair`: what makes new files and changes nothing."""
 
 import os
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,8 +21,9 @@ from writecache_impl.cli.images import (
     chosen,
     image_argument,
     opened,
+    standard_output,
 )
-from writecache_impl.tools.cache import open_cache
+from writecache_impl.tools.cache import is_block_size, open_cache
 from writecache_impl.tools.errors import ToolError
 from writecache_impl.tools.image import Image, same_file
 from writecache_impl.tools.output import check_output
@@ -161,6 +161,7 @@ def _print_range(picture: Picture, origin: Image, piece: tuple[int, int], quiet:
     first, length = piece
     if first + length > origin.size:
         raise ToolError(f"the device ends at byte {origin.size}, before the end of the range")
+    lines = standard_output()
     left_out = _left_out(picture, quiet)
     code = PROBLEMS if picture.survey.unreadable or left_out else FINE
     sectors = first // SECTOR_SIZE, length // SECTOR_SIZE
@@ -168,8 +169,8 @@ def _print_range(picture: Picture, origin: Image, piece: tuple[int, int], quiet:
         if data is None:
             click.echo(f"writecache: sector {sectors[0] + number} cannot be known", err=True)
             code = PROBLEMS
-        sys.stdout.buffer.write(UNKNOWN if data is None else data)
-    sys.stdout.buffer.flush()
+        lines.buffer.write(UNKNOWN if data is None else data)
+    lines.buffer.flush()
     return code
 
 
@@ -215,6 +216,9 @@ def repair_command(
 
     Example: writecache repair ssd.img -o mended.img
     """
+    if block_size is not None and not is_block_size(block_size):
+        words = f"{block_size} is no power of two of bytes from 512 to 65536"
+        raise click.BadParameter(words, param_hint="--block-size")
     log_path = undo_log or output.with_name(output.name + ".undo")
     with ExitStack() as stack:
         source = stack.enter_context(opened(chosen(image, input_option), map_file))

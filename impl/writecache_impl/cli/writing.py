@@ -21,6 +21,7 @@ from writecache_impl.cli.images import (
     image_argument,
     opened,
 )
+from writecache_impl.cli.signals import Ended
 from writecache_impl.tools.errors import ToolError
 from writecache_impl.tools.image import Image, same_file
 from writecache_impl.tools.output import check_output, new_file
@@ -122,7 +123,7 @@ def _hint_when_interrupted(log_path: Path | None) -> Iterator[None]:
     """Say how to go on, or back."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Ended):
         back = "" if log_path is None else f", or take it back: writecache undo {log_path}"
         click.echo(f"writecache: nothing is lost: run it again to go on{back}", err=True)
         raise

@@ -39,14 +39,18 @@ class Admission:
             self.background.wait_until(lambda: self._wc is None or not self._wc.suspended)
 
     def _check(self, offset: int, size: int, beyond: int) -> None:
-        """Raise what the block layer has for a request that is no blocks of the device."""
+        """Raise what the block layer has for a request that is no blocks of the device.
+
+        In bytes; `beyond` is the errno for what lies behind the end.
+        """
         wc = self._wc
         if wc is None:
             raise ClosedError(errno.ENODEV, "the engine is closed")
         if offset < 0 or size < 0 or offset + size > wc.origin.size:
             raise RequestError(beyond, "the request reaches behind the end of the device")
         if (offset | size) & (wc.config.block_size - 1):
-            raise RequestError(errno.EINVAL, "the request is no whole blocks of the device")
+            whole = f"the request is no whole blocks of the device, of {wc.config.block_size} bytes"
+            raise RequestError(errno.EINVAL, whole)
 
     def _begin_around(self, wc: Cache) -> None:
         """Something goes to the origin that writes; with the lock held."""

@@ -21,7 +21,10 @@ class Clients(Admission):
     """What any thread may ask of a loaded cache."""
 
     def read(self, offset: int, size: int) -> bytes:
-        """Read; raises RequestError: EIO, or EINVAL for what is no blocks of the device."""
+        """Read `size` bytes from byte `offset` on, both multiples of the block size.
+
+        Raises RequestError: EIO, or EINVAL for what is no whole blocks of the device.
+        """
         with self.lock:
             wc = self._wc
             # A request that is one cached block, which is nearly all of them.
@@ -54,10 +57,10 @@ class Clients(Admission):
         fua: bool = False,
         preflush: bool = False,
     ) -> None:
-        """Write; with `fua` durably, with `preflush` after a flush.
+        """Write bytes from byte `offset` on; with `fua` durably, with `preflush` after a flush.
 
-        Raises RequestError with EIO; EINVAL for what is no blocks of the device, ENOSPC for what
-        lies behind its end.
+        Offset and length are multiples of the block size.  Raises RequestError with EIO; EINVAL for
+        what is no whole blocks of the device, ENOSPC for what lies behind its end.
         """
         view = memoryview(data).cast("B")
         with self.lock:
@@ -80,9 +83,9 @@ class Clients(Admission):
             raise failed("flush")
 
     def discard(self, offset: int, size: int) -> None:
-        """Forget a range: it reads as zeros, or as anything that it ever held.
+        """Forget `size` bytes from byte `offset` on: they read as zeros, or as what they ever held.
 
-        Raises RequestError with EIO, or with EINVAL for what is no blocks of the device.
+        Raises RequestError with EIO, or with EINVAL for what is no whole blocks of the device.
         """
         with self.lock:
             self._check(offset, size, errno.EINVAL)

@@ -2,7 +2,9 @@
 
 Several threads serve it, and take turns at reading: whoever has read a request lets the next one
 read, does what was asked, and replies.  So a flush does not keep reads waiting, and no more
-requests are held in memory than there are threads.  Threads are started as they are needed.
+requests are held in memory than there are threads.  Threads are started as they are needed.  Short
+writes are done before anybody reads on: they mostly end in the cache, and a change of threads takes
+longer.
 
 The connection ends when the client says so, goes away, or sends what is no NBD.  What it had asked
 for by then, completely, is done; a write whose data has not come whole never began.
@@ -31,6 +33,8 @@ MOST_THREADS: Final = 4
 _BUFFER: Final = 2**17
 _JOINED: Final = 2**16
 """Bytes of data that are sent together with the reply's head."""
+_SHORT: Final = 2**16
+"""Bytes of the longest write that is no matter for another thread."""
 
 
 class Connection:
@@ -52,8 +56,11 @@ class Connection:
         self._first = threading.Thread(target=self._run, name="nbd", daemon=True)
 
     def start(self) -> None:
-        """Serve it."""
-        self._first.start()
+        """Serve it, or end it where there are too many threads."""
+        try:
+            self._first.start()
+        except RuntimeError:
+            self._leave()
 
     @property
     def is_negotiating(self) -> bool:
@@ -71,8 +78,10 @@ class Connection:
         self._shut(socket.SHUT_RDWR)
 
     def _shut(self, how: int) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(how)
+        # Not when it is closed: its number may be another socket's by then.
+        with self._counting, suppress(OSError):
+            if self._n_threads:
+                self._socket.shutdown(how)
 
     def _run(self) -> None:
         """The first thread: negotiate, then work as the others do."""
@@ -88,39 +97,50 @@ class Connection:
     def _work(self) -> None:
         """Serve requests until it is over; the last thread closes."""
         try:
-            while self._serve_one():
+            while self._serve_some():
                 pass
         finally:
             self._is_over = True
-            with self._counting:
-                self._n_threads -= 1
-                is_last = not self._n_threads
-            if is_last:
-                self._file.close()
-                self._socket.close()
-                self._ended(self)
-            else:
-                # The others may be waiting for what will not come.
-                self._shut(socket.SHUT_RD)
+            # The others may be waiting for what will not come.
+            self._shut(socket.SHUT_RD)
+            self._leave()
 
-    def _serve_one(self) -> bool:
-        """Read a request, do it and reply; False: it is over."""
+    def _leave(self) -> None:
+        with self._counting:
+            self._n_threads -= 1
+            if self._n_threads:
+                return
+        self._file.close()
+        self._socket.close()
+        self._ended(self)
+
+    def _serve_some(self) -> bool:
+        """Read requests up to one that may take long, do them and reply; False: it is over."""
         with self._counting:
             self._n_idle += 1
         with self._reading:
             with self._counting:
                 self._n_idle -= 1
-            if self._is_over:
-                return False
-            try:
-                request, payload = self._next()
-            except (ProtocolError, EOFError, OSError):
-                self._is_over = True
-                return False
-            if request.command == CMD_DISC:
-                self._is_over = True
-                return False
+            while True:
+                if self._is_over:
+                    return False
+                try:
+                    request, payload = self._next()
+                except (ProtocolError, EOFError, OSError):
+                    self._is_over = True
+                    return False
+                if request.command == CMD_DISC:
+                    self._is_over = True
+                    return False
+                if not _is_quick(request):
+                    break
+                if not self._do(request, payload):
+                    return False
         self._let_another_read()
+        return self._do(request, payload)
+
+    def _do(self, request: Request, payload: bytes) -> bool:
+        """Do what is asked, and reply; False: there is nobody to reply to."""
         agreement = self._agreement
         structured = agreement is not None and agreement.structured
         pieces = perform(self._export, request, payload, structured)
@@ -136,7 +156,12 @@ class Connection:
             if self._n_idle or self._n_threads == MOST_THREADS or self._is_over:
                 return
             self._n_threads += 1
-        threading.Thread(target=self._work, name="nbd", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="nbd", daemon=True).start()
+        except RuntimeError:
+            # No more threads are to be had: those there are go on.
+            with self._counting:
+                self._n_threads -= 1
 
     def _next(self) -> tuple[Request, bytes]:
         request = decode_request(self._read(REQUEST_SIZE))
@@ -162,3 +187,8 @@ class Connection:
         with self._sending:
             for piece in pieces:
                 self._socket.sendall(piece)
+
+
+def _is_quick(request: Request) -> bool:
+    """Whether it is mostly done sooner than another thread has taken over."""
+    return request.command == CMD_WRITE and not request.flags and request.length <= _SHORT

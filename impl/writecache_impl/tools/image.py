@@ -114,6 +114,7 @@ class Image:
                     raise UnreadableError(
                         f"{self.path}: at byte {offset + done}: {error.strerror}"
                     ) from None
+                self.name(error)
                 raise
             if not got:
                 raise TruncatedError(
@@ -125,14 +126,27 @@ class Image:
     def write(self, offset: int, data: bytes | memoryview) -> None:
         """Write all of it, in place."""
         view = memoryview(data)
-        while view:
-            done = os.pwrite(self.fd, view, offset)
-            offset += done
-            view = view[done:]
+        try:
+            while view:
+                done = os.pwrite(self.fd, view, offset)
+                offset += done
+                view = view[done:]
+        except OSError as error:
+            self.name(error)
+            raise
 
     def sync(self) -> None:
         """Make what was written durable."""
-        os.fsync(self.fd)
+        try:
+            os.fsync(self.fd)
+        except OSError as error:
+            self.name(error)
+            raise
+
+    def name(self, error: OSError) -> None:
+        """Give an error of a call that knows only the descriptor the image's name."""
+        if error.filename is None:
+            error.filename = str(self.path)
 
     def data_ranges(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
         """Where the image has data: all of [start, end) but the holes of a sparse file."""

@@ -147,6 +147,7 @@ class Mover:
             return found if len(found) == length else self.target.read(offset, length)
         except OSError as error:
             if error.errno not in MEDIUM_ERRORS:
+                self.target.name(error)
                 raise
             return None
         except UnreadableError:
@@ -155,6 +156,7 @@ class Mover:
     def _write_failed(self, error: OSError, first: int, at: int, length: int) -> None:
         """Try the blocks of a piece one by one."""
         if error.errno not in MEDIUM_ERRORS:
+            self.target.name(error)
             raise error
         size = self.geometry.block_size
         for number in range(at // size, (at + length) // size):

@@ -54,9 +54,11 @@ def new_file(path: Path, force: bool = False, modes: Iterable[int] = ()) -> Iter
                 os.fchmod(fd, mode)
                 image.sync()
                 os.rename(name, path)
-        except BaseException:
+        except BaseException as error:
             with suppress(OSError):
                 os.unlink(name)
+            if isinstance(error, OSError) and error.filename in (None, name):
+                error.filename = str(path)  # nobody knows the other name
             raise
     sync_directory(path.parent)
 
@@ -120,5 +122,9 @@ def write_sparse(target: Image, at: int, data: bytes) -> None:
 
 def grow(target: Image, size: int) -> None:
     """Give a new file its size."""
-    os.ftruncate(target.fd, size)
+    try:
+        os.ftruncate(target.fd, size)
+    except OSError as error:
+        target.name(error)
+        raise
     target.size = size

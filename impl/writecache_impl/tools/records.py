@@ -26,6 +26,10 @@ from writecache_spec.units import U32, U64
 VERSION: Final = 1
 
 
+class RecordError(ValueError):
+    """Why a line is no record, in words for people."""
+
+
 class Header(NamedTuple):
     """Begins a dump."""
 
@@ -135,7 +139,7 @@ def _unpacked(text: str, length: int) -> bytes:
     unpacker = zlib.decompressobj()
     data = unpacker.decompress(base64.b64decode(text, validate=True), length + 1)
     if len(data) != length or not unpacker.eof:
-        raise ValueError(f"its data has not {length} bytes")
+        raise RecordError(f"its data has not {length} bytes")
     return data
 
 
@@ -145,8 +149,13 @@ _NUMBERS: Final = ("magic", "version", "block_size", "pad", "n_blocks", "seq_cou
 
 
 def parse(line: str) -> Record:
-    """A line of either kind.  Raises ValueError for what is none."""
-    record = _parse_json(line) if line.startswith("{") else _parse_text(line)
+    """A line of either kind.  Raises RecordError for what is none."""
+    try:
+        record = _parse_json(line) if line.startswith("{") else _parse_text(line)
+    except RecordError:
+        raise
+    except (ValueError, zlib.error):  # in the words of whoever could not read it
+        raise RecordError("no record of a dump") from None
     _check(record)
     return record
 
@@ -169,22 +178,22 @@ def _parse_text(line: str) -> Record:
         case ["superblock", *rest]:
             fields = dict(word.split("=", 1) for word in rest)
             if set(fields) != {"offset", "reserved", *_NUMBERS}:
-                raise ValueError("a superblock has other fields")
+                raise RecordError("a superblock has other fields")
             reserved = [int(word) for word in fields["reserved"].split(",")]
             numbers = [int(fields[name], 0) for name in _NUMBERS]
             return SuperblockAt(int(fields["offset"]), _superblock(numbers, reserved))
-    raise ValueError("no record of a dump")
+    raise RecordError("no record of a dump")
 
 
 def _header(version: int, size: int, metadata_only: bool) -> Header:
     if version != VERSION:
-        raise ValueError(f"a dump of version {version}; known is {VERSION}")
+        raise RecordError(f"a dump of version {version}; known is {VERSION}")
     return Header(size, metadata_only)
 
 
 def _superblock(numbers: list[int], reserved: list[int]) -> Superblock:
     if len(reserved) != 4:
-        raise ValueError("a superblock has four reserved words")
+        raise RecordError("a superblock has four reserved words")
     magic, version, block_size, pad, n_blocks, seq_count = numbers
     first, second, third, fourth = reserved
     words = (first, second, third, fourth)
@@ -212,19 +221,19 @@ def _parse_json(line: str) -> Record:
                 return SuperblockAt(offset, _superblock(numbers, reserved))
     except (RecursionError, KeyError, TypeError):
         pass
-    raise ValueError("no record of a dump")
+    raise RecordError("no record of a dump")
 
 
 def _check(record: Record) -> None:
-    """Raise ValueError for numbers that do not fit."""
+    """Raise RecordError for numbers that do not fit."""
     numbers = [value for value in record if isinstance(value, int)]
     if isinstance(record, SuperblockAt):
         numbers += [*record.superblock[4:6], *record.superblock.reserved]
         if not all(0 <= value < U32 for value in record.superblock[:4]):
-            raise ValueError("a number does not fit 32 bits")
+            raise RecordError("a number does not fit 32 bits")
     if not all(0 <= value < U64 for value in numbers):
-        raise ValueError("a number does not fit 64 bits")
+        raise RecordError("a number does not fit 64 bits")
     if isinstance(record, Header) and record.size >= 2**63:
-        raise ValueError("no file is that long")
+        raise RecordError("no file is that long")
     if isinstance(record, Free) and record.last < record.first:
-        raise ValueError("the last comes before the first")
+        raise RecordError("the last comes before the first")

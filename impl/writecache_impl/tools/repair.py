@@ -184,6 +184,9 @@ def repair(
             counts, some = _drop(picture, dropped, target, log)
             log.sync()
             log.mark(Kind.DONE)
+        except BaseException:
+            log.remove()  # there will be no output that it could be about
+            raise
         finally:
             log.close()
     return Repaired(superblock, fields, counts, some)

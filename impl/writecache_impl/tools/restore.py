@@ -16,6 +16,7 @@ from writecache_impl.tools.records import (
     Header,
     OneEntry,
     Record,
+    RecordError,
     SuperblockAt,
     Unreadable,
     parse,
@@ -132,7 +133,7 @@ def _records(lines: IO[bytes], edited: bool) -> Iterator[tuple[int, Record]]:
     while line := lines.readline(_LONGEST_LINE):
         number += 1
         try:
-            record = parse(line.decode("ascii").rstrip("\r\n"))
+            record = parse(_text(line))
             if (number == 1) is not isinstance(record, Header):
                 raise ValueError("a dump begins with one header")
         except ValueError as error:
@@ -148,3 +149,10 @@ def _records(lines: IO[bytes], edited: bool) -> Iterator[tuple[int, Record]]:
         digest.update(line)
         yield number, record
     raise ToolError("the dump has no end: not all of it is there" if number else "an empty dump")
+
+
+def _text(line: bytes) -> str:
+    try:
+        return line.decode("ascii").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise RecordError("it is no text, and no record of a dump") from None

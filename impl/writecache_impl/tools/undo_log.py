@@ -14,6 +14,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -67,6 +68,16 @@ class UndoLog:
         last = self.places[len(self.places) - 1].kind if len(self.places) else Kind.BARRIER
         return last if last >= Kind.DONE else None
 
+    @property
+    def is_unused(self) -> bool:
+        """Whether no record is durable: no change has begun."""
+        return self._batch == 1
+
+    def remove(self) -> None:
+        """Remove the file: nothing has to be taken back."""
+        with suppress(OSError):
+            os.unlink(os.path.realpath(self.image.path))
+
     def close(self) -> None:
         """Close the file."""
         self.image.close()
@@ -103,7 +114,11 @@ class UndoLog:
         for first in range(0, len(self._waiting), _TOGETHER):
             some = self._waiting[first : first + _TOGETHER]
             size = sum(map(len, some))
-            done = os.pwritev(self.image.fd, some, self.end)
+            try:
+                done = os.pwritev(self.image.fd, some, self.end)
+            except OSError as error:
+                self.image.name(error)
+                raise
             if done < size:
                 self.image.write(self.end + done, b"".join(some)[done:])
             self.end += size

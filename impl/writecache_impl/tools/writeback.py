@@ -170,6 +170,10 @@ def writeback(
         log = start_log(log_path, describe(picture, origin), image, (image.mode, origin.mode))
     try:
         return _write(written, origin, wishes, log, progress)
+    except OSError:
+        if log is not None and log.is_unused:  # it could not be written, so nothing else was
+            log.remove()
+        raise
     finally:
         if log is not None:
             log.close()
