@@ -18,7 +18,13 @@ from writecache_models.finding import (
     table_for,
 )
 from writecache_models.judge import judge
-from writecache_models.observations import new_machine, observe, perform, profile_of
+from writecache_models.observations import (
+    UnusableStepError,
+    new_machine,
+    observe,
+    perform,
+    profile_of,
+)
 from writecache_models.schedules import Recorded
 from writecache_models.trace import TOGETHER
 from writecache_models.vectors import Observation, Op
@@ -28,6 +34,8 @@ from writecache_spec.profile import Profile, profile_for_kernel
 from writecache_spec.units import SECTOR_SIZE
 
 ANY_READ: Final = "any read"
+REFUSED: Final = "refused"
+"""What becomes of a request to a device that the repaired reference has not resumed."""
 ORDERS: Final = 512
 """Of what several clients do, how many are looked at."""
 
@@ -119,6 +127,8 @@ def _observations(recorded: Vector, profile: Profile) -> Iterator[Observation]:
         try:
             seen = observe(machine, op, perform(machine, op, recorded.table))
             yield {**seen, ANY_READ: reads}
+        except UnusableStepError:
+            yield {"errno": REFUSED}
         except PanicError:
             yield {"panic": True}
             return
@@ -149,6 +159,8 @@ def _differs(seen: Observation, promised: Observation) -> str | None:
         return "THE KERNEL DIES"
     if seen.get("hang") and not promised.get("hang"):
         return "THE KERNEL DOES NOT COME BACK"
+    if "read" in seen and promised.get("errno") == REFUSED:
+        return f"READS {seen['read']}, where nothing may be read"
     if "read" in seen and seen["read"] != promised.get("read"):
         return f"READS {seen['read']}, where {promised.get('read')} was written last"
     return None

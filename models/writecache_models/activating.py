@@ -1,8 +1,9 @@
 """Activations: a table line, the devices that it names, and what the cache device holds, at random.
 
 Whatever they are, the constructor comes to a cache or to a refusal, and never kills the kernel; and
-a cache can be resumed, keeps every invariant, and says of itself a table line that comes to the
-same cache again.  Where an I/O fails, too, though then the cache may come up with an error.
+a cache can be resumed (the repaired one refuses where its metadata cannot be read), keeps every
+invariant, and says of itself a table line that comes to the same cache again.  Where an I/O fails,
+too, though then the cache may come up with an error.
 """
 
 from collections.abc import Mapping

@@ -9,6 +9,8 @@ from writecache_spec.state import State, Waiter
 
 Turn = tuple[Any, ...]
 """An event of the world: its name, and which of several."""
+UNREAD: Final = "unread"
+"""The last word of a resume, or of what loads a table and resumes, that cannot read the entries."""
 MOST_IOS: Final = 5
 """I/Os of one critical section, that a search lets fail one by one; the cache waits for each."""
 
@@ -34,7 +36,9 @@ def candidates(setting: Setting, world: World, ops: Iterable[Op], failures: int)
     for timer in sorted(world.timers, key=lambda timer: timer.value):
         yield ("timer", timer.value)
     if world.control is None:
-        yield from (("begin", *op) for op in ops if _may_begin(world, op))
+        for op in ops:
+            if _may_begin(world, op):
+                yield from (("begin", *one) for one in _ways_of(op, may_fail))
     elif not world.control.works:
         yield ("go on",)
 
@@ -46,8 +50,22 @@ def fails(event: Turn) -> bool:
             return bool(failed)
         case ("flush thread" | "work" | "endio take" | "endio", io):
             return io is not None
+        case ("begin", *op):
+            return UNREAD in op[-1:]
         case _:
             return False
+
+
+def op_of(event: Turn) -> Op:
+    """The operation that begins, whether it fails or not."""
+    return event[1:-1] if fails(event) else event[1:]
+
+
+def _ways_of(op: Op, may_fail: bool) -> Iterator[Op]:
+    """An operation as it begins, and with a read that fails where one of its own may."""
+    yield op
+    if may_fail and op[0] in ("resume", "open"):
+        yield (*op, UNREAD)
 
 
 def _threads(wc: State, world: World) -> Iterator[str]:

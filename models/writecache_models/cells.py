@@ -140,7 +140,7 @@ def _deed(setting: Setting, world: World, event: Turn) -> str:
     match event:
         case ("open",):
             return "open" if _is_formatted(setting, world) else "format"
-        case ("begin", "open" | "resume"):
+        case ("begin", "open" | "resume", *_):
             return "resume"
         case ("begin", "load" | "suspend"):
             return str(event[1])

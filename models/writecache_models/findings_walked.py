@@ -147,6 +147,39 @@ WALKED: Final = (
         not_live=_NEEDS_ERRORS,
     ),
     Finding(
+        "unreadable-metadata-shows-the-origin",
+        "A resume that cannot read its metadata succeeds, and reads return the origin's stale data",
+        Symptom.CORRUPTION,
+        "a resume cannot fail: what it could not read counts as free",
+        Repair.RESUME_REFUSES_UNREADABLE,
+        Path(
+            "4 high_watermark 100 low_watermark 100",
+            2,
+            1,
+            events_of(
+                "open; begin write 0 1; map 0; io 0 False; begin suspend; go on; "
+                "begin resume unread"
+            ),
+        ),
+        # The second sector of the metadata: what a constructor reads is well.
+        live=Trace(
+            quiet_table("high_watermark", "100", "low_watermark", "100"),
+            128,
+            64,
+            (
+                ["open"],
+                ["write", 0, 1, 1],
+                ["message", "flush"],
+                ["write", 0, 1, 2],
+                ["flush"],
+                ["suspend"],
+                ["fail", "cache", "error", 2, 1],
+                ["open"],
+                ["read", 0, 1],
+            ),
+        ),
+    ),
+    Finding(
         "flush-under-writeback",
         "A flush is reported while an overwritten block is not durable, and a crash undoes it",
         Symptom.LOSS,

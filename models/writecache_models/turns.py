@@ -8,7 +8,7 @@ effects: at each of them the power may fail.
 from functools import partial
 from typing import Final, NamedTuple
 
-from writecache_models.candidates import Turn
+from writecache_models.candidates import UNREAD, Turn
 from writecache_models.clients import Clients, Op
 from writecache_models.contract import FlushMessage
 from writecache_models.stage import DeathError, Moment, NotNowError
@@ -80,12 +80,12 @@ class _Turn(Clients):
                 self._begin_control(op, happens.Message(tuple(words)))
             case ("suspend",):
                 self._begin_control(op, happens.Suspend())
-            case ("resume",):
-                self._resume()
+            case ("resume", *unread):
+                self._resume(unread == [UNREAD])
             case ("load",):
                 self._become(loaded=self._construct())
-            case ("open",):
-                self._open()
+            case ("open", *unread):
+                self._open(unread == [UNREAD])
             case _:
                 self._begin_request(op)
 
@@ -186,11 +186,11 @@ class _Turn(Clients):
             if held not in self.world.contract.in_origin(sector, message):
                 self.violations.append("the flush message left the origin out of date")
 
-    def _open(self) -> None:
+    def _open(self, unread: bool = False) -> None:
         """A table is loaded on a device that is suspended, or new, and resumed."""
         self._become(loaded=self._construct())
         if self.world.loaded is not None:
-            self._resume()
+            self._resume(unread)
 
     def _construct(self) -> State | None:
         """The constructor runs, beside what is live."""
@@ -213,10 +213,11 @@ class _Turn(Clients):
             return None
         return made.result
 
-    def _resume(self) -> None:
+    def _resume(self, unread: bool = False) -> None:
         """The device goes on, with the table that was loaded if there is one.
 
-        After an I/O error what was not durable may be lost with the old table.
+        After an I/O error what was not durable may be lost with the old table.  Where the metadata
+        cannot be read the device may refuse to go on: it stays suspended, until it can be.
         """
         world = self.world
         if world.loaded is not None:
@@ -227,4 +228,8 @@ class _Turn(Clients):
             self._become(wc=world.loaded, loaded=None, timers=frozenset(), queue=())
         sectors = self.world.cache.latest()
         metadata = (self.shape.superblock(sectors), self.shape.entries(sectors))
-        self._step(happens.Resume(metadata, Sector(self.setting.origin_sectors)))
+        found = None if unread else metadata
+        self._step(happens.Resume(found, Sector(self.setting.origin_sectors)))
+        self._become(n_failed=self.world.n_failed + unread)
+        if self._returned and not unread:
+            self.violations.append("a resume fails though no disk does")

@@ -11,7 +11,7 @@ from itertools import combinations
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from writecache_models.candidates import Turn, candidates
+from writecache_models.candidates import Turn, candidates, op_of
 from writecache_models.clients import Op
 from writecache_models.recovery import Judge
 from writecache_models.turns import turn
@@ -118,7 +118,7 @@ class Walker:
 
     def possible(self, world: World, event: Turn) -> bool:
         """Whether an event is one of those that may be next."""
-        ops = (event[1:],) if event[0] == "begin" else ()
+        ops = (op_of(event),) if event[0] == "begin" else ()
         return event in candidates(self.setting, world, ops, self.bounds.failures)
 
     def happen(

@@ -1,7 +1,8 @@
 """Repairs: how each way in which the kernel breaks the contract can be mended.
 
 With none of them the reference does what the kernel does.  A repair changes one check or one order;
-it refuses nothing, delays nothing without bound, and leaves caching on.  With all of them the
+it refuses nothing but what cannot be had, a device without DAX or metadata that cannot be read,
+delays nothing without bound, and leaves caching on.  With all of them the
 contract holds.  What each mends, and how that shows, is told in `findings`.
 """
 
@@ -27,6 +28,7 @@ class Repair(Enum):
     NO_COMMIT_AFTER_ERROR = "a commit ends where one of its I/Os fails"
     RESUME_KEEPS_MEMORY = "a resume after an error goes on with what is in memory"
     RESUME_FLUSHES = "a resume flushes the cache device before it builds on what it read"
+    RESUME_REFUSES_UNREADABLE = "a resume whose metadata cannot be read fails, and can be repeated"
     FLUSH_UNDER_WRITEBACK = "overwritten blocks are flushed though all are under writeback"
     FLUSH_REACHES_ORIGIN = "a flush is sent to the origin, too"
 

@@ -15,7 +15,8 @@ which they are met.  An entry that is hit by a hardware memory error is an error
 and so do all behind it.
 
 If the metadata cannot be read the error is set and the cache is empty: reads then go to the origin.
-On a kernel that handles hardware errors the same happens on any resume with the error set.
+On a kernel that handles hardware errors the same happens on any resume with the error set.  The
+repaired resume fails instead, before anything is changed, and the device stays suspended.
 
 Describes `writecache_resume`, `writecache_read_metadata` and what `writecache_alloc_entries` sets.
 """
@@ -55,6 +56,11 @@ def resume(wc: State, event: Resume, transcript: Transcript) -> State:
         transcript.tell(Returned(None))
         sectors = event.data_device_sectors
         return wc._replace(suspended=False, poisoned=False, data_device_sectors=sectors)
+    if mends(wc, Repair.RESUME_REFUSES_UNREADABLE) and (
+        event.metadata is None or None in event.metadata[1]
+    ):
+        transcript.tell(Returned("EIO"))
+        return wc
     wc, on_disk = _read(wc, event, transcript)
     seq_count = wc.superblock.seq_count
     rebuilt = _rebuild(on_disk, seq_count)

@@ -13,6 +13,7 @@ from writecache_impl.mmap_target.player import PROFILE, play
 from writecache_impl.mmap_target.playing import draw, judge_engine, replay_vectors, smallest
 from writecache_models.fixtures import shipped_vectors
 from writecache_models.judge import judge
+from writecache_models.trace import Op
 from writecache_models.vectors import Trace, read_traces, write_traces
 
 
@@ -139,3 +140,35 @@ def test_options_that_mean_nothing_are_refused(wrong: tuple[str, ...]) -> None:
     done = command("conform", *wrong)
     assert done.code == 2
     assert "Traceback" not in done.err
+
+
+UNREADABLE: Op = ["fail", "cache", "error", 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("ops", "n_refused"),
+    [
+        ([["suspend"], UNREADABLE, ["open"], ["message", "flush"], ["suspend"], ["read", 0, 1]], 2),
+        ([["suspend"], UNREADABLE, ["resume"], ["resume"], ["message", "cleaner"]], 2),
+        ([UNREADABLE, ["open"], ["open"], ["heal", "cache"], ["open"]], 2),
+    ],
+)
+def test_what_cannot_be_read_is_refused_as_the_repaired_reference_does(
+    ops: list[Op], n_refused: int
+) -> None:
+    first: list[Op] = [["open"], ["write", 0, 1, 1], ["message", "flush"], ["write", 0, 1, 2]]
+    last: list[Op] = [["heal", "cache"], ["resume"], ["read", 0, 1], ["write", 0, 1, 3]]
+    drawn = Trace(
+        name="unreadable",
+        kernel=None,
+        target=None,
+        table="s ORIGIN CACHE 512 2 autocommit_time 3600000",
+        cache_sectors=128,
+        origin_sectors=64,
+        steps=tuple((op, {}) for op in [*first, *ops, *last]),
+    )
+    played = play(drawn)
+    report = judge(played, PROFILE.repaired())
+    assert (report.divergence, report.problem) == (None, None)
+    assert sum("errno" in seen for _, seen in played.steps) == n_refused
+    assert "errno" not in played.steps[-1][1]

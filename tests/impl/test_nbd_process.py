@@ -191,12 +191,18 @@ def test_status_table_and_messages_by_the_control_socket(path: Path) -> None:
 # e2fsprogs and nbdkit-plugin-python
 
 
-def run_client(name: str, *arguments: object) -> str:
+def run_client(name: str, *arguments: object, where: Path | None = None) -> str:
     """Run a program that has to be there, and has to succeed."""
     found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     assert found, f"{name} is not installed (see .ci/run)"
     done = subprocess.run(
-        [found, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+        [found, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        # fio leaves its state where it runs.
+        cwd=where,
     )
     assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
     return done.stdout
@@ -239,7 +245,7 @@ def test_fio_verifies(path: Path) -> None:
         what = ("--ioengine=nbd", f"--uri={uri_of(server)}", "--rw=randwrite", "--verify=crc32c")
         size = ("--bsrange=4k-64k", "--bs_unaligned=0", f"--size={SIZE // 4}", "--io_size=4m")
         jobs = ("--numjobs=4", f"--offset_increment={SIZE // 4}", "--iodepth=16", "--fsync=32")
-        run_client("fio", "--name=v", "--verify_fatal=1", *what, *size, *jobs)
+        run_client("fio", "--name=v", "--verify_fatal=1", *what, *size, *jobs, where=path)
         assert server.end() == (0, "")
 
 

@@ -17,8 +17,8 @@ from writecache_spec.profile import PROFILES
 PROFILE = PROFILES["1.6.0"].repaired()
 LAZY = "4 high_watermark 100 low_watermark 100"
 WALKS = (
-    3, 6, 31, 44, 66, 74, 87, 108, 113, 121, 140, 144, 178, 197, 199, 215, 240, 276, 280, 288,
-    291, 325, 327, 333, 335, 343, 348, 349, 394, 395,
+    3, 12, 31, 35, 36, 44, 50, 52, 57, 71, 87, 90, 113, 127, 140, 159, 188, 199, 234, 241, 262,
+    271, 280, 286, 291, 316, 363, 395,
 )  # fmt: skip
 """Few walks, of the first that a seed names, that reach everything."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from machines import line, machine, play
+from machines import line, machine, play, tags
 
 from writecache_models.actions import HangError, Outcome, PanicError
 from writecache_models.content import Content
@@ -14,7 +14,7 @@ from writecache_models.devices import Devices, FaultError, pattern
 from writecache_models.faults import Fault, FaultKind, fault_of
 from writecache_models.judge import judge
 from writecache_models.machine import Machine
-from writecache_models.observations import new_machine, observe, perform
+from writecache_models.observations import UnusableStepError, new_machine, observe, perform
 from writecache_models.trace import Op, op_problem
 from writecache_models.workloads import generate
 from writecache_spec.events import Device
@@ -175,3 +175,18 @@ def test_the_workload_meets_its_faults() -> None:
     assert ("read", CACHE, ERROR) in met
     assert ("discard", ORIGIN, FLAKEY) in met
     assert ("open", CACHE, ERROR) in met
+
+
+def test_entries_that_cannot_be_read_are_refused_by_the_repaired_machine_only() -> None:
+    table = line("high_watermark 100 low_watermark 100")
+    ops: list[Op] = [["open"], ["write", 0, 1, 1], ["suspend"], ["fail", "cache", "error", 2, 1]]
+    for profile in (PROFILES["1.6.0"], PROFILES["1.6.0"].repaired()):
+        made = Machine(profile, Devices(Content(128 * 512), Content(64 * 512)))
+        play(made, table, *ops)
+        expected = "EIO" if profile.repairs else None
+        assert perform(made, ["open"], table).errno == expected
+        if profile.repairs:
+            with pytest.raises(UnusableStepError):
+                perform(made, ["read", 0, 1], table)
+            play(made, table, ["heal", "cache"], ["resume"])
+        assert tags(made, 0, 1) == [1 if profile.repairs else 0]

@@ -117,6 +117,7 @@ def test_every_repair_has_a_mutant_without_it() -> None:
         ("without-fua-commits", "walks"),
         ("without-dax-is-asked-for", "activations"),
         ("without-fua-commits-beginning", "walks"),
+        ("without-resume-refuses-unreadable", "walks"),
         ("memory-freed-without-fence", "walks"),
         ("memory-beginning-forgotten-in-sleep", "walks"),
     ],

@@ -12,7 +12,7 @@ from writecache_models.recovery import Judge, Recoveries, without_names
 from writecache_models.symbolic import Disk, Remains, ways
 from writecache_models.turns import turn
 from writecache_models.walking import HANG, Bounds, Walker, Wrong, blame, usual_ops
-from writecache_models.world import Setting, World, after_crash, new_world, remains
+from writecache_models.world import Setting, World, after_crash, new_world, remains, with_memory
 from writecache_spec.invariants import violated
 from writecache_spec.profile import PROFILES
 from writecache_spec.repairs import Repair
@@ -210,3 +210,50 @@ def test_a_setting_of_a_size_that_no_device_has_is_refused() -> None:
     assert Setting(PROFILE, "0", 4, 6, ByteCount(1024)).shape == (4, 2, 1)
     with pytest.raises(AssertionError):
         _ = Setting(PROFILE, "0", 0, 6).shape
+
+
+SUSPENDED: tuple[Turn, ...] = (
+    ("open",), ("begin", "write", 0, 1), ("map", 0), ("io", 0, False),
+    ("begin", "suspend"), ("go on",),
+)  # fmt: skip
+LAZY = "4 high_watermark 100 low_watermark 100"
+
+
+@pytest.mark.parametrize("op", ["resume", "open"])
+def test_metadata_that_cannot_be_read_shows_stale_data(op: str) -> None:
+    setting = Setting(PROFILE, LAZY, 3, 2)
+    happened = turn(setting, after(setting, SUSPENDED), ("begin", op, "unread"))
+    assert happened is not None
+    assert happened.violations == ("what is read is not the last that was written",)
+
+
+@pytest.mark.parametrize("pmem_mode", [False, True])
+@pytest.mark.parametrize("op", ["resume", "open"])
+def test_a_repaired_resume_without_metadata_is_refused_and_a_later_one_has_everything(
+    op: str, pmem_mode: bool
+) -> None:
+    kernel = with_memory(PROFILE) if pmem_mode else PROFILE
+    setting = Setting(kernel.repaired(), LAZY, 3, 2, pmem_mode=pmem_mode)
+    path = tuple(one for one in SUSPENDED if not (pmem_mode and one[0] == "io"))
+    refused = after(setting, (*path, ("begin", op, "unread")))
+    assert refused.wc is not None
+    assert (refused.wc.suspended, refused.wc.error, refused.n_failed) == (True, False, 1)
+    may_begin = list(candidates(setting, refused, usual_ops(setting), 2))
+    assert ("begin", "read", 0, 2) not in may_begin
+    for again in ("resume", "open"):
+        assert ("begin", again) in may_begin
+        happened = turn(setting, refused, ("begin", again))
+        assert happened is not None
+        assert happened.violations == ()
+        assert happened.world.wc is not None
+        assert dict(happened.world.wc.tree.items()) == {0: (0,)}
+
+
+def test_a_resume_reads_where_no_io_may_fail() -> None:
+    world = after(REPAIRED, (("open",), ("begin", "suspend"), ("go on",)))
+    ops = (("resume",), ("open",))
+    begin = [("begin", *op) for op in ops]
+    assert list(candidates(REPAIRED, world, ops, 0)) == begin
+    assert not Walker(REPAIRED, Bounds(ops)).possible(world, ("begin", "open", "unread"))
+    failing = Walker(REPAIRED, Bounds(ops, failures=1))
+    assert failing.possible(world, ("begin", "open", "unread"))

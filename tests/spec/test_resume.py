@@ -26,6 +26,10 @@ def resumed(
     return step(wc, Resume(metadata, 4096, NOW, failing))
 
 
+def repaired(wc: State) -> State:
+    return wc._replace(config=wc.config._replace(profile=wc.config.profile.repaired()))
+
+
 def logs(after: Step) -> list[str]:
     return [effect.text for effect in after.effects if isinstance(effect, Log)]
 
@@ -105,6 +109,24 @@ def test_unreadable_metadata_is_an_error_and_an_empty_cache() -> None:
     assert list(after.state.entries) == [FREE] * 3
     assert after.state.seq_count == 7
     assert violated(after.state) == ()
+
+
+def test_the_repaired_resume_refuses_metadata_that_cannot_be_read_and_can_be_repeated() -> None:
+    wc = repaired(formatted(n_blocks=3))
+    readable = superblock(3, 7), on_disk((8, 1), None, None)
+    for metadata in (None, (readable[0], (*readable[1][:2], None))):
+        refused = step(wc, Resume(metadata, 4096, NOW))
+        assert refused.effects == (Returned("EIO"),)
+        assert refused.state == wc
+    again = step(refused.state, Resume(readable, 4096, NOW)).state
+    assert (tree(again), again.error, again.suspended) == ({8: (0,)}, False, False)
+
+
+def test_after_an_error_the_repaired_resume_needs_no_metadata() -> None:
+    wc = repaired(resumed((8, 1), None).state)._replace(error=True, suspended=True, poisoned=True)
+    after = step(wc, Resume(None, 4096, NOW))
+    assert after.effects == (Returned(None),)
+    assert tree(after.state) == {8: (0,)}
 
 
 @pytest.mark.parametrize("careful", [False, True])

@@ -189,7 +189,8 @@ def print_report(result: Mapping[str, Any]) -> None:
              "recovery_crashes", "worlds", "events", "crash_states", "distinct",
              "distinct_up_to_names")  # fmt: skip
     print(f"$ {result['command']}")
-    repairs = "all repairs of SSD mode" if result["repairs"] else "no repairs"
+    n_repairs = len(result["repairs"])
+    repairs = f"{n_repairs} repairs of SSD mode" if n_repairs else "no repairs"
     # Level by level: what was not begun leaves all shorter paths whole.
     ended = "complete" if result["complete"] else f"every path of up to {result['level']} events"
     print_table(

@@ -53,7 +53,8 @@ class Engine(Clients):
 
         `background` does the work behind requests, by default a thread.  `profile` is the kernel
         whose table lines are read.  With `strict` a cache with blocks for behind the origin's end
-        is refused, which Linux would drop, and one whose metadata cannot be read.
+        is refused, which Linux would drop; and what was loaded goes on, if it can, where another
+        table's resume fails, while device-mapper keeps the new one, suspended.
         """
         super().__init__(background or Threads(profile.environment.hz))
         self.devices = dict(devices)
@@ -116,7 +117,9 @@ class Engine(Clients):
             try:
                 resume(new, self._strict)
             except BaseException:
-                if self._wc is not None:
+                if not self._strict:
+                    self._wc = new
+                elif self._wc is not None:
                     self.background.attach(self._wc)
                     resume(self._wc, self._strict)
                 raise

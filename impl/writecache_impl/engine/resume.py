@@ -15,7 +15,7 @@ from writecache_impl.engine import commit
 from writecache_impl.engine.errors import UnusableDeviceError
 from writecache_impl.engine.recovery import Found
 from writecache_impl.engine.state import Cache
-from writecache_spec.codec import SUPERBLOCK_FIELDS, decode_superblock
+from writecache_spec.codec import decode_superblock
 from writecache_spec.layout import ENTRY_SIZE, SUPERBLOCK_SIZE
 from writecache_spec.units import U64_MAX, sectors_of
 
@@ -23,17 +23,17 @@ from writecache_spec.units import U64_MAX, sectors_of
 def resume(wc: Cache, strict: bool = False) -> None:
     """Let requests come.
 
-    With `strict` a cache is refused whose metadata cannot be read, because all reads would go to
-    the origin, which is out of date; and one that has blocks for behind the origin's end, because
-    what they hold could only be dropped: UnusableDeviceError, and nothing has been changed on the
-    devices.  Linux does both.
+    A cache is refused whose metadata cannot be read, because all reads would go to the origin,
+    which is out of date; with `strict` also one that has blocks for behind the origin's end,
+    because what they hold could only be dropped: UnusableDeviceError, and nothing has been changed
+    on the devices.  Linux resumes both.
     """
     entries = wc.entries
     wc.origin_sectors = sectors_of(wc.origin.size)
     if wc.error and wc.recovered and entries.n_free < entries.n_blocks:
         wc.suspended = False
         return
-    _read(wc, strict)
+    _read(wc)
     entries.clear()
     found = entries.scan(wc.seq_count)
     if strict:
@@ -58,21 +58,14 @@ def resume(wc: Cache, strict: bool = False) -> None:
     wc.kick()
 
 
-def _read(wc: Cache, strict: bool) -> None:
-    """Read the metadata; where that fails, and is not refused, every block counts as free."""
+def _read(wc: Cache) -> None:
+    """Read the metadata; raises UnusableDeviceError."""
     config = wc.config
     try:
         wc.metadata[:] = wc.cache.read(config.start, config.metadata_size)
     except OSError as error:
-        if strict:
-            message = f"the metadata of {wc.cache.name} cannot be read: {error.strerror}"
-            raise UnusableDeviceError(errno.EIO, message) from error
-        end = SUPERBLOCK_SIZE + config.n_blocks * ENTRY_SIZE
-        wc.metadata[SUPERBLOCK_SIZE:end] = b"\xff" * (end - SUPERBLOCK_SIZE)
-        if config.pmem_mode:
-            begin, end = SUPERBLOCK_FIELDS["seq_count"]
-            wc.metadata[begin:end] = bytes(8)
-        wc.fail("unable to read metadata")
+        message = f"the metadata of {wc.cache.name} cannot be read: {error.strerror}"
+        raise UnusableDeviceError(errno.EIO, message) from error
     wc.seq_count = decode_superblock(bytes(wc.metadata[:SUPERBLOCK_SIZE])).seq_count
 
 

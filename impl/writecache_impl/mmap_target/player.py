@@ -176,8 +176,8 @@ class Player:
                 self._suspended = True
                 self.engine.suspend()
             case "resume":
-                self._suspended = False
                 self.engine.resume()
+                self._suspended = False
             case "sleep":
                 self.stepper.advance(jiffies_of(arguments[0], self.profile.environment.hz))
             case "flush":
@@ -196,6 +196,8 @@ class Player:
             self.engine.reload(table)
         except EngineError as error:
             self._suspended |= isinstance(error, UnusableDeviceError)
+            # The table is loaded already where its metadata cannot be read.
+            self.is_open |= error.errno == errno.EIO and not isinstance(error, RefusedError)
             raise
         self.is_open, self._suspended = True, False
 

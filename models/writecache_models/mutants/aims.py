@@ -128,6 +128,9 @@ _AIMS: Final[Mapping[str, Aim]] = {
     "without-resume-flushes": _SMALL._replace(
         themes=("write suspend open",), options=("0",), n_entries=(2,), n_clients=(1,), failing=0.2
     ),
+    "without-resume-refuses-unreadable": _SMALL._replace(
+        themes=("write suspend resume open",), n_clients=(1,)
+    ),
     "without-resume-keeps-memory": _SMALL._replace(themes=("write flush suspend resume",)),
     "memory-fua-not-committed": _MEMORY._replace(themes=("write_fua",)),
     "memory-beginning-forgotten-in-sleep": _MEMORY._replace(

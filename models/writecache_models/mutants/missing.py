@@ -15,6 +15,7 @@ _FAILURES: Final = {
     Repair.NO_COMMIT_AFTER_ERROR: 1,
     Repair.RESUME_KEEPS_MEMORY: 1,
     Repair.RESUME_FLUSHES: 1,
+    Repair.RESUME_REFUSES_UNREADABLE: 1,
 }
 """How many I/Os must fail before it can be seen, where any must."""
 _PROFILES: Final = {
