@@ -96,7 +96,12 @@ class Core(ABC):
         """Whether anything but timers is left to do."""
         wc = self.wc
         return wc is not None and bool(
-            self._queue or wc.flush_list or wc.writeback or wc.endio_list or self._copies
+            self._queue
+            or wc.flush_list
+            or wc.writeback
+            or wc.endio_list
+            or wc.endio_taken
+            or self._copies
         )
 
     def working(self) -> bool:

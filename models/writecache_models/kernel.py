@@ -14,6 +14,7 @@ place.
 
 from collections.abc import Callable, Collection
 from functools import lru_cache
+from typing import Final
 
 from writecache_models.actions import ENDS_COPIES, Action, ChoiceError, HangError, Kind, PanicError
 from writecache_models.copies import Homing, entangled, sweeps
@@ -21,6 +22,7 @@ from writecache_models.core import Core
 from writecache_models.devices import DeviceError, Devices
 from writecache_models.log_lines import LARGEST_COPY
 from writecache_spec.effects import Copy, NotEnabled, Timer, Work
+from writecache_spec.endio import ENDIO_LATENCY
 from writecache_spec.events import (
     AutocommitTimer,
     CopyEnd,
@@ -34,8 +36,11 @@ from writecache_spec.events import (
     WritebackWork,
 )
 from writecache_spec.profile import Profile
-from writecache_spec.state import Waiter
+from writecache_spec.state import State, Waiter
 from writecache_spec.units import Jiffies
+
+ONE_BATCH: Final = 1
+"""Of an action ENDIO: not everything is freed before somebody else may come."""
 
 
 class Kernel(Core):
@@ -73,7 +78,7 @@ class Kernel(Core):
         ways = self._next_to_end() if self._copies else []
         if ways:
             found.append(Action(Kind.COPY, ways[0]))
-        if wc.endio_list:
+        if wc.endio_list or wc.endio_taken:
             found.append(Action(Kind.ENDIO))
         found += [Action(Kind.COPY, which) for which in ways[1:]]
         sleeps = Waiter.WRITEBACK in wc.sleeping
@@ -84,6 +89,8 @@ class Kernel(Core):
             if not wc.endio_list and (sleeps or self._copies.fresh):
                 others = sorted({*range(1, len(self._copies))}.difference(batches))
                 found += [Action(Kind.SOME_COPIES, n_copies) for n_copies in others]
+        if wc.config.pmem_mode and _several_batches(wc):
+            found.append(Action(Kind.ENDIO, ONE_BATCH))
         return found
 
     def _next_to_end(self) -> list[int]:
@@ -143,7 +150,7 @@ class Kernel(Core):
             case Kind.COPY:
                 self._end_copy(action.which)
             case Kind.ENDIO:
-                self._end_io()
+                self._end_io(one_batch=action.which == ONE_BATCH)
             case Kind.SWEEP:
                 self._end_sweep(action.which)
             case Kind.COPIES | Kind.SOME_COPIES:
@@ -179,7 +186,7 @@ class Kernel(Core):
         self._take(after.state, after.effects)
         return True
 
-    def _end_io(self) -> None:
+    def _end_io(self, one_batch: bool = False) -> None:
         """The endio thread runs; where its flush fails, whoever waits for writeback is woken first.
 
         A choice: woken before anything is freed it may look, and go to sleep again.
@@ -188,6 +195,8 @@ class Kernel(Core):
             self._take_endio()
         while self._live().endio_taken:
             self._step(EndioThread())
+            if one_batch:
+                return
 
     def _take_endio(self) -> None:
         asleep = Waiter.WRITEBACK in self._live().sleeping
@@ -248,6 +257,15 @@ class Kernel(Core):
             self.settle()
         self.now = Jiffies(end)
         self.settle()
+
+
+def _several_batches(wc: State) -> bool:
+    """Whether the endio thread drops the lock before it has freed everything.
+
+    Who sleeps for a free block may then take what there is, and sleep again.
+    """
+    ended = (*wc.endio_taken, *wc.endio_list)
+    return sum(len(job.blocks) for job, _ in ended) > ENDIO_LATENCY
 
 
 @lru_cache(maxsize=64)

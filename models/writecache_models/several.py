@@ -108,9 +108,6 @@ class Several(Lives):
         found = order.sort(found, len(self._clients))
         found += [Action(Kind.IO, which) for which in self._in_order()]
         background = self.actions()
-        if self._live().endio_taken:
-            # Its commit waits for a write that is in flight.
-            background = [Action(Kind.ENDIO), *background]
         held = ENDS_COPIES if self.copies_held and found else ()
         found += [action for action in background if action.kind not in held]
         ranks = {kind: rank for rank, kind in enumerate(kinds)}
