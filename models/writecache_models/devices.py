@@ -63,6 +63,8 @@ def pattern(sector: int, n_sectors: int, tag: int) -> bytes:
 class Devices:
     """Cache and origin, and what they hold now."""
 
+    has_dax = True
+    """Whether the processor can reach the cache device: not through a target that logs."""
     __slots__ = ("_written", "cache", "faults", "origin")
 
     def __init__(self, cache: Content, origin: Content) -> None:

@@ -36,6 +36,7 @@ MOST_DIGESTS = 1024
 class LoggedDevices(Devices):
     """Cache and origin, and their logs."""
 
+    has_dax = False
     __slots__ = ("_contradicted", "_homing", "_left", "_logs", "_seen", "_together", "_undefined")
 
     def __init__(self, cache: Content, origin: Content, together: bool = False) -> None:
@@ -205,8 +206,7 @@ class LoggedDevices(Devices):
 
     def _entries_of(self, effect: Copy | WriteOrigin) -> tuple[Entry, ...]:
         """What a copy writes; nothing where it reaches beyond the origin's end."""
-        if not isinstance(effect, Copy):
-            raise NotImplementedError("logs of persistent memory's origin")
+        assert isinstance(effect, Copy), "behind a log there is no persistent memory"
         if effect.origin_sector + effect.n_sectors > sectors_of(len(self.origin)):
             return ()
         content = self.read(Device.CACHE, effect.cache_sector, effect.n_sectors)

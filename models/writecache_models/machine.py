@@ -57,6 +57,7 @@ class Machine(Several):
                 ByteCount(len(self.devices.cache)),
                 # A piece of it that is cut inside a page is none.
                 is_persistent_memory=self.profile.environment.persistent_memory
+                and self.devices.has_dax
                 and len(self.devices.cache) % self.profile.environment.page_size == 0,
             ),
             "ORIGIN": BlockDevice(ByteCount(len(self.devices.origin))),

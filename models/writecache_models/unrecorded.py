@@ -110,12 +110,6 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         "case Resume(): -> case _:": _EXHAUSTIVE,
         "case Phase.NO_PROGRESS | Phase.DRAIN: -> exit": _EXHAUSTIVE,
     },
-    "transcript": {
-        "if wc.reads_in_progress: -> "
-        'raise Abort(NotEnabled("reads of the cache device are in flight"))': (
-            "a read of the cache device is over before any other client of so few comes that far"
-        ),
-    },
     "writeback_submit": {
         "if wc.error or not n_blocks: -> "
         "return wc._replace(endio_list=(*wc.endio_list, (job, wc.error)))": (

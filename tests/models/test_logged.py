@@ -191,3 +191,20 @@ def test_a_kernels_log_contradicts_a_reference_with_a_wrong_order(name: str) -> 
         found = (judge(one).divergence for one in of_kernels())
         assert (divergence := next(filter(None, found), None)) is not None
     assert list(divergence.differences()) == ["log"]
+
+
+def test_behind_a_log_there_is_no_persistent_memory() -> None:
+    """The processor reaches no memory through a target: a table of mode p is death there."""
+    on_memory = Trace(
+        name="memory",
+        kernel=None,
+        target=None,
+        table="p ORIGIN CACHE 4096 0",
+        cache_sectors=128,
+        origin_sectors=64,
+    )
+    profile = PROFILES["1.6.0-6.1-amd64"]
+    assert perform(new_machine(on_memory, profile), ["open"], on_memory.table).errno is None
+    logged = new_machine(replace(on_memory, extra={"logs": "one"}), profile)
+    with pytest.raises(PanicError, match="no DAX"):
+        perform(logged, ["open"], on_memory.table)
