@@ -31,12 +31,18 @@ from writecache_spec.events import (
     WritebackContinue,
     WritebackWork,
 )
-from writecache_spec.invariants import INVARIANTS, violated
+from writecache_spec.invariants import (
+    INVARIANTS,
+    UNDER_DEVICE_MAPPER,
+    no_entry_is_ahead_of_the_count,
+    violated,
+    what_is_suspended_is_committed,
+)
 from writecache_spec.layout import MemoryEntry
-from writecache_spec.state import State, Waiter
+from writecache_spec.state import Phase, State, Waiter, Writeback
 from writecache_spec.step import step
 from writecache_spec.transcript import Transcript, report_error
-from writecache_spec.units import Sector
+from writecache_spec.units import BlockIndex, Sector
 
 FAILING = st.one_of(st.just(frozenset[int]()), st.frozensets(st.integers(0, 4), max_size=1))
 EVENTS = st.one_of(
@@ -138,6 +144,17 @@ BROKEN_TWINS: dict[str, Callable[[State], State]] = {
     "dirty_regions_exist": lambda wc: wc._replace(dirty_regions=2),
     "counters_fit": lambda wc: wc._replace(uncommitted_blocks=-1),
     "superblock_agrees": lambda wc: wc._replace(seq_count=wc.seq_count + 1),
+    "versions_are_in_the_order_of_their_commits": lambda wc: with_entry(
+        with_entry(wc, 0, seq_count=1), 2, seq_count=0
+    ),
+    "only_copies_under_way_are_superseded": lambda wc: with_entry(wc, 0, write_in_progress=False),
+    "unwritten_blocks_are_uncommitted": lambda wc: wc._replace(unwritten=frozenset({1})),
+    "jobs_are_of_blocks_under_writeback": lambda wc: wc._replace(
+        endio_list=((CopyJob(BlockIndex(1), 1, Sector(20)), False),)
+    ),
+    "who_waits_has_nothing_to_submit": lambda wc: wc._replace(
+        writeback=Writeback(Phase.DRAIN, (CopyJob(BlockIndex(0), 1, Sector(10)),))
+    ),
 }
 
 
@@ -172,6 +189,15 @@ def test_no_invariant_is_without_a_twin() -> None:
         ("counters_fit", lambda wc: wc._replace(reads_in_progress=-1)),
         ("tree_is_keyed_by_original_sector", lambda wc: wc._replace(tree=wc.tree.set(5, ()))),
         ("lru_lists_what_is_idle", lambda wc: wc._replace(lru=wc.lru.set(-1, 0))),
+        (
+            "only_copies_under_way_are_superseded",
+            lambda wc: with_entry(wc, 0, seq_count=wc.entries[2].seq_count),
+        ),
+        ("unwritten_blocks_are_uncommitted", lambda wc: wc._replace(unwritten=frozenset({7}))),
+        (
+            "jobs_are_of_blocks_under_writeback",
+            lambda wc: wc._replace(endio_taken=2 * ((CopyJob(BlockIndex(0), 1, 10), False),)),
+        ),
         ("lru_lists_what_is_idle", lambda wc: wc._replace(error=True, lru=wc.lru.set(-1, 0))),
     ],
 )
@@ -179,6 +205,17 @@ def test_invariants_notice_the_other_side_too(
     name: str, break_it: Callable[[State], State]
 ) -> None:
     assert name in violated(break_it(used()))
+
+
+def test_what_needs_something_of_the_world() -> None:
+    wc = used()
+    assert no_entry_is_ahead_of_the_count(wc)
+    assert not no_entry_is_ahead_of_the_count(wc._replace(seq_count=0))
+    suspended = wc._replace(suspended=True)
+    assert what_is_suspended_is_committed(wc)
+    assert not what_is_suspended_is_committed(suspended)
+    assert violated(suspended) == ()
+    assert violated(suspended, UNDER_DEVICE_MAPPER) == ("what_is_suspended_is_committed",)
 
 
 def test_the_invariants_speak_of_no_poisoned_cache() -> None:
@@ -189,7 +226,8 @@ def test_after_an_error_copied_blocks_may_be_in_no_list() -> None:
     wc = drive(used(), CopyEnd(CopyJob(0, 1, 10), failed=True), EndioTake(), EndioThread())
     assert 0 not in {index for _, index in wc.lru.items()}
     assert violated(wc) == ()
-    assert violated(wc._replace(error=False)) == ("lru_lists_what_is_idle",)
+    names = ("lru_lists_what_is_idle", "only_copies_under_way_are_superseded")
+    assert violated(wc._replace(error=False)) == names
 
 
 def test_an_event_that_cannot_happen_changes_nothing() -> None:

@@ -31,6 +31,7 @@ from writecache_spec.events import (
     WritebackContinue,
     WritebackWork,
 )
+from writecache_spec.invariants import violated
 from writecache_spec.state import Entry, Phase, State, Waiter, Writeback
 from writecache_spec.step import step
 from writecache_spec.units import U64_MAX, Sector
@@ -229,7 +230,9 @@ def test_blocks_are_not_given_away_under_a_reader() -> None:
 
 
 def test_the_end_of_what_nobody_copied_is_the_end() -> None:
-    wc = drive(cache(CALM, found=[(10, 0)], seq_count=1), CopyEnd(CopyJob(0, 1, 10)), EndioTake())
+    wc = step(cache(CALM, found=[(10, 0)], seq_count=1), CopyEnd(CopyJob(0, 1, 10))).state
+    assert violated(wc) == ("jobs_are_of_blocks_under_writeback",)
+    wc = step(wc, EndioTake()).state
     after = step(wc, EndioThread())
     assert after == (wc, (Broken(Reason.END_OF_BLOCK_NOT_IN_PROGRESS),))
 
