@@ -6,12 +6,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit proofs live vectors machines wheel bench demo-rescue fuzz-nbd test-clients mutants clean
+.PHONY: conform test lint types layers doctest unit proofs live vectors machines docs wheel bench demo-rescue fuzz-nbd test-clients mutants clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
 
-test: lint types layers doctest unit proofs live vectors machines wheel
+test: lint types layers doctest unit proofs live vectors machines docs wheel
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,11 +31,11 @@ layers: $(READY)
 	$(BIN)/python tests/layers.py
 
 doctest: $(READY)
-	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob=README.md README.md spec models proofs impl --ignore=impl/writecache_impl/linux/guest
+	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob="*.md" README.md docs spec models proofs impl --ignore=docs/_build --ignore=docs/conf.py --ignore=impl/writecache_impl/linux/guest
 
 # Two hash seeds: nothing may depend on the order of a set.
 unit: $(READY)
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q tests/spec tests/models tests/test_layers.py tests/test_kernel_functions.py
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q tests/spec tests/models tests/docs tests/test_layers.py tests/test_kernel_functions.py
 	PYTHONHASHSEED=4711 $(BIN)/python -m pytest -q tests/spec tests/models
 
 # The theorems, their twins, and the executor that proves them.
@@ -55,6 +55,12 @@ vectors: $(READY)
 # What walks and the explorer reach of the specification: all that they can.
 machines: $(READY)
 	$(BIN)/writecache fuzz --coverage
+
+# The site: docs/_build/html/index.html.  Warnings are errors; links inside are followed.
+docs: $(READY)
+	PYTHONPATH=docs $(BIN)/python -m writecache_docs docs/_build/source
+	$(BIN)/sphinx-build -q -W --keep-going -n -c docs docs/_build/source docs/_build/html
+	PYTHONPATH=docs $(BIN)/python -m writecache_docs.links docs/_build/html
 
 # The wheel, installed outside the checkout.
 wheel: $(READY)

@@ -1,0 +1,25 @@
+"""Configuration of the site: `make docs` builds it."""
+
+from importlib.metadata import version as version_of
+
+project = "writecache-reference"
+author = "The writecache-reference developers"
+copyright = f"{author}; GPL-2.0-only"
+release = version = version_of("writecache-reference")
+
+extensions = ["myst_parser"]
+myst_enable_extensions = ["deflist", "colon_fence", "attrs_block"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.header"]
+exclude_patterns = ["_build"]
+nitpicky = True
+
+html_theme = "furo"
+html_title = "dm-writecache, the checked reference"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_theme_options = {"navigation_with_keys": True}
+# Code without a language is text: a trace, a dump, a transcript.
+highlight_language = "text"
