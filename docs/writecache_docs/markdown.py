@@ -1,6 +1,7 @@
 """Small pieces of Markdown."""
 
 from collections.abc import Iterable, Sequence
+from textwrap import dedent
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -29,18 +30,40 @@ def one_line(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A docstring's text as Markdown: what would be markup is not.
+    """A docstring's text as Markdown: what would be markup is not, but for lists and emphasis.
 
     Backquotes are kept, and what is between them as it is.
 
-    >>> quoted("e < f, `a*b`, 2*64 and $x")
-    'e \\\\< f, `a*b`, 2\\\\*64 and \\\\$x'
+    >>> quoted("e < f, `a<b`, [x] and $y")
+    'e \\\\< f, `a<b`, \\\\[x\\\\] and \\\\$y'
     """
     parts = text.split("`")
     for number in range(0, len(parts), 2):
-        for mark in "\\<*_$[]":
+        for mark in "\\<$[]":
             parts[number] = parts[number].replace(mark, "\\" + mark)
     return "`".join(parts)
+
+
+def prose(docstring: str) -> str:
+    """A docstring as Markdown: paragraphs, lists, and examples as code.
+
+    >>> print(prose("Add.\\n\\n>>> 1 + 1\\n2"))
+    Add.
+    <BLANKLINE>
+    ```pycon
+    >>> 1 + 1
+    2
+    ```
+    """
+    paragraphs = [one for one in docstring.split("\n\n") if one.strip()]
+    return "\n\n".join(
+        code(one, "pycon")
+        if one.startswith(">>>")
+        else code(dedent(one))
+        if one.startswith("    ")
+        else quoted(one)
+        for one in paragraphs
+    )
 
 
 def code(text: str, language: str = "text") -> str:

@@ -48,6 +48,13 @@ def writecache() -> None:
 
     Exit codes: 0 fine, 1 problems found, 2 usage or input, 3 could not be judged, 130 interrupted,
     141 the output was closed; 128 and the number of another signal that ended a tool.
+
+    \b
+    Examples:
+      writecache conform
+      writecache check ssd.img --origin disk.img
+      writecache findings fua-not-committed
+      writecache COMMAND --help
     """
 
 

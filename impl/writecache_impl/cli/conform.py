@@ -125,8 +125,13 @@ def conform(
     vectors also `as_recorded`, `left_out`, `reasons`), `diverged`, `kept`; with --crash `stories`,
     `states`, `kills`, `operations`, `violations`, `seconds`.
 
-    Examples: writecache conform --target kernel:sid --seed 1234 --seconds 60, or
-    writecache conform --io-order --target kernel:sid --seconds 60
+    \b
+    Examples:
+      writecache conform
+      writecache conform --target kernel:sid --seed 1234 --seconds 60
+      writecache conform --target kernel:./linux --modules ./modules --bisect
+      writecache conform --io-order --target kernel:sid --seconds 60
+      writecache conform --target mmap --crash --seconds 60
     """
     if io_order and (errors or (family and not FAMILIES[family][1])):
         kind = "--errors" if errors else f"--family {family}"

@@ -60,6 +60,11 @@ def explore(**options: Any) -> int:
 
     Prints exact counts, and of each kind of violation a shortest path with the repairs that it is
     for.  An interrupted run ends with what it has; with --state it can be gone on from.
+
+    \b
+    Examples:
+      writecache explore --blocks 2 --entries 3 --ops 3 --repaired
+      writecache explore --release --report
     """
     if options["as_report"]:
         return _print_stored(options["as_json"])

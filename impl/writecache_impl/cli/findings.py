@@ -32,6 +32,12 @@ def findings(name: str | None, kernel: str | None, modules: str | None, as_json:
     A finding is shown by its trace on the faithful reference, which breaks the contract, and on the
     repaired one, which keeps it.  With --reproduce exit code 0 says that the kernel showed it, 1
     that it did not, 3 that no live kernel can show it here, and why.
+
+    \b
+    Examples:
+      writecache findings
+      writecache findings run-over-duplicate
+      writecache findings run-over-duplicate --reproduce sid
     """
     if name is None:
         if kernel is not None:

@@ -54,6 +54,11 @@ def fuzz(**options: Any) -> int:
     --coverage makes another set of walks, the same every time, over all profiles, and explores a
     little; exit code 1 if they miss a branch that is not listed as out of a world's reach, or
     reach one that is.
+
+    \b
+    Examples:
+      writecache fuzz --profile 1.6.0 --repaired --seconds 60
+      writecache fuzz --matrix
     """
     if options["coverage"]:
         title = "Branches of the specification reached by a tour of worlds"

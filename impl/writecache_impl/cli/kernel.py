@@ -27,7 +27,13 @@ MEBIBYTES = click.IntRange(1, 1 << 20)
 
 @click.group()
 def kernel() -> None:
-    """Real Linux kernels, run in user mode or emulated, without root or hardware for it."""
+    """Real Linux kernels, run in user mode or emulated, without root or hardware for it.
+
+    \b
+    Examples:
+      writecache kernel fetch sid
+      writecache kernel list
+    """
 
 
 @kernel.command("fetch")
@@ -39,6 +45,10 @@ def fetch_command(suites: tuple[str, ...], again: bool, as_json: bool) -> int:
 
     Exit code 3 if one cannot be had.  The JSON array's objects: `suite`, and `kernel` and `target`
     or `problem`.
+
+    \b
+    Example:
+      writecache kernel fetch bookworm sid
     """
     unknown = [name for name in suites if suite_named(name) is None]
     if unknown:
@@ -102,6 +112,10 @@ def list_command(as_json: bool) -> None:
 
     The JSON array's objects: `suite`, `fetched`, and of what is fetched `current`, `kernel`,
     `target`, `package`, `path`.
+
+    \b
+    Example:
+      writecache kernel list --json
     """
     rows = _rows()
     if as_json:
@@ -162,6 +176,10 @@ def run_command(
     SUITE is a suite, the version of a fetched kernel, or a user-mode kernel you built. The target
     is loaded; the disks' names are in $ORIGIN and $CACHE; the working directory can be written to.
     Prints the console. The exit status is the script's, 1 if the kernel died, 3 without a kernel.
+
+    \b
+    Example:
+      writecache kernel run sid probe.sh
     """
     check_modules([suite], modules)
     options = BootOptions(

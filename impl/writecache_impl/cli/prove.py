@@ -39,6 +39,12 @@ def prove(**given: Any) -> int:
     The subject of every theorem is the shipped function itself, run on symbolic values.  Exit code
     1 says that a theorem does not hold or a broken twin was not refuted, 3 that a solver or the
     time did not suffice.
+
+    \b
+    Examples:
+      writecache prove
+      writecache prove --family commit --twins
+      writecache prove --assumptions
     """
     if given["assumptions"]:
         return _print_assumptions(given["as_json"])

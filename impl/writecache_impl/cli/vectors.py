@@ -43,7 +43,13 @@ PROFILE = click.option(
 
 @click.group()
 def vectors() -> None:
-    """Recorded traces: what real kernels did, step by step."""
+    """Recorded traces: what real kernels did, step by step.
+
+    \b
+    Examples:
+      writecache vectors check tests/vectors/*
+      writecache vectors record --kernel sid --replay mine.jsonl -o v.jsonl
+    """
 
 
 def named_or_shipped(files: tuple[Path, ...]) -> list[Path]:
@@ -228,6 +234,10 @@ def coverage(files: tuple[Path, ...], as_json: bool) -> int:
 
     The JSON object's key `modules` has, by module, `branches`, `missed`, `unrecorded` (out of
     reach, with the reason) and `stale` (listed, and reached or not there).
+
+    \b
+    Example:
+      writecache vectors coverage
     """
     paths = [str(file) for file in named_or_shipped(files)]
     return print_coverage(paths, "Branches of the specification reached by recorded steps", as_json)
