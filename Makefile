@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit proofs live vectors machines docs wheel bench demo-rescue fuzz-nbd test-clients mutants clean
+.PHONY: conform test lint types layers doctest unit proofs live vectors machines docs man results lock wheel bench demo-rescue fuzz-nbd test-clients mutants clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
@@ -31,7 +31,7 @@ layers: $(READY)
 	$(BIN)/python tests/layers.py
 
 doctest: $(READY)
-	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob="*.md" README.md docs spec models proofs impl --ignore=docs/_build --ignore=docs/conf.py --ignore=impl/writecache_impl/linux/guest
+	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob="*.md" docs spec models proofs impl --ignore=docs/_build --ignore=docs/conf.py --ignore=impl/writecache_impl/linux/guest
 
 # Two hash seeds: nothing may depend on the order of a set.
 unit: $(READY)
@@ -61,6 +61,19 @@ docs: $(READY)
 	PYTHONPATH=docs $(BIN)/python -m writecache_docs docs/_build/source
 	$(BIN)/sphinx-build -q -W --keep-going -n -c docs docs/_build/source docs/_build/html
 	PYTHONPATH=docs $(BIN)/python -m writecache_docs.links docs/_build/html
+
+# Manual pages, section 8: docs/_build/man.
+man: $(READY)
+	PYTHONPATH=docs $(BIN)/python -m writecache_docs docs/_build/source
+	$(BIN)/sphinx-build -q -W --keep-going -b man -c docs docs/_build/source docs/_build/man
+	@ls docs/_build/man | wc -l
+
+# Five live kernels, a minute each: the README's table, and bench/results/conform.json.
+results: $(READY)
+	$(BIN)/writecache conform --target reference --target kernel:bullseye --target kernel:bookworm \
+	  --target kernel:trixie --target kernel:sid --target kernel:bookworm-pmem --seconds 60 --json \
+	  > docs/_build/conform.json
+	PYTHONPATH=docs $(BIN)/python -m writecache_docs.results docs/_build/conform.json
 
 # The wheel, installed outside the checkout.
 wheel: $(READY)

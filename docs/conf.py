@@ -1,6 +1,12 @@
 """Configuration of the site: `make docs` builds it."""
 
+import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from writecache_docs.commands import man_pages as all_man_pages
 
 project = "writecache-reference"
 author = "The writecache-reference developers"
@@ -14,6 +20,9 @@ myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure"]
 exclude_patterns = ["_build"]
 nitpicky = True
+
+man_pages = all_man_pages()
+man_show_urls = True
 
 html_theme = "furo"
 html_title = "dm-writecache, the checked reference"

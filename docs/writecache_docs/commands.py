@@ -78,6 +78,8 @@ def _below(
 def _options(command: Command) -> str:
     lines = []
     for parameter in command.click.get_params(command.context):
+        if isinstance(parameter, click.Argument):
+            continue  # the synopsis has it, and the description says what it is
         record = parameter.get_help_record(command.context)
         if record is not None:
             names, words = record

@@ -27,7 +27,7 @@ def page(finding: Finding, text: str) -> str:
         f" [trace explorer](../trace-explorer.md)."
     )
     return f"{before}{place}{after.partition(_NEXT)[0].rstrip()}\n\n{picture}\n\n{more}\n" + (
-        f"\n{_NEXT.strip()}{after.partition(_NEXT)[2]}" if _NEXT in after else ""
+        f"{_NEXT}{after.partition(_NEXT)[2]}" if _NEXT in after else ""
     )
 
 

@@ -80,16 +80,16 @@ def device_figure(device_size: int = 262144, block_size: int = 4096) -> str:
     end = metadata + n_blocks * block_size
     entries_end = SUPERBLOCK_SIZE + n_blocks * ENTRY_SIZE
     parts = [
-        ("superblock", "committed", 0, 110),
+        ("superblock", "committed", 0, 92),
         ("entry 0", "uncommitted", SUPERBLOCK_SIZE, 70),
         ("entry 1", "uncommitted", SUPERBLOCK_SIZE + ENTRY_SIZE, 70),
-        ("…", "uncommitted", None, 40),
-        (f"entry {n_blocks - 1}", "uncommitted", entries_end - ENTRY_SIZE, 80),
-        ("padding", "free", entries_end, 70),
-        ("block 0", "writeback", metadata, 90),
-        ("block 1", "writeback", metadata + block_size, 90),
-        ("…", "writeback", None, 40),
-        (f"block {n_blocks - 1}", "writeback", end - block_size, 100),
+        ("…", "uncommitted", None, 24),
+        (f"entry {n_blocks - 1}", "uncommitted", entries_end - ENTRY_SIZE, 74),
+        ("padding", "free", entries_end, 64),
+        ("block 0", "writeback", metadata, 66),
+        ("block 1", "writeback", metadata + block_size, 66),
+        ("…", "writeback", None, 24),
+        (f"block {n_blocks - 1}", "writeback", end - block_size, 76),
     ]
     parts += [("unused", "free", end, 70)] if end < device_size else []
     figure = Figure(sum(width for *_, width in parts) + 60, 76, "A cache device")

@@ -86,7 +86,7 @@ def members_table(module: str, name: str) -> str:
     for field in classes(module)[name].fields:
         value = field.default.strip("\"'").replace("\\'", "'")
         rows.append((f"`{field.name}`", quoted(value), quoted(field.words)))
-    return table(["name", "", ""], rows)
+    return table(["name", "in words", ""], rows)
 
 
 def functions_table(module: str) -> str:
@@ -156,8 +156,8 @@ def operation_page(operation: Operation) -> str:
 _ABOUT_PREFIXES: Final = """\
 Run on the reference when this page was built: SSD mode, 1.6.0 without repairs, blocks of 1 KiB.
 Each row is one effect. The last column is everything that recovery reads of that block if the power
-fails just behind it, whichever sectors the devices kept; it lists up to 300 contents for each row,
-and there are fewer."""
+fails just behind it, whichever sectors the devices kept; no row has more than the 300
+contents that are looked at."""
 
 
 def pages() -> dict[str, str]:

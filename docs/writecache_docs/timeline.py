@@ -43,7 +43,7 @@ class Line(NamedTuple):
 
 
 _HEIGHT: Final = 26.0
-_CELL: Final = 84.0
+_LEAST_CELL: Final = 62.0
 
 
 def block_kind(wc: State, index: int) -> str:
@@ -134,17 +134,19 @@ def draw(title: str, lines: list[Line]) -> str:
     n_blocks = max(len(line.blocks) for line in lines)
     labels = [len(line.label) for line in lines if line.pending is not None]
     left = max(labels, default=0) * CHARACTER + 44
-    grid = n_blocks * _CELL
-    width = left + grid + 200
+    texts = [len(cell.text) for line in lines for cell in line.blocks]
+    cell = max(_LEAST_CELL, max(texts, default=0) * CHARACTER + 14)
+    grid = n_blocks * cell
+    width = left + grid + 176
     longest = max(len(line.label) for line in lines) * CHARACTER + 60
     figure = Figure(max(width, longest), (len(lines) + 1) * _HEIGHT + 8, title)
     heads = [f"block {number}" for number in range(n_blocks)]
     for number, head in enumerate(heads):
-        figure.text(left + (number + 0.5) * _CELL, 16, head, "quiet", "middle")
+        figure.text(left + (number + 0.5) * cell, 16, head, "quiet", "middle")
     for offset, head in ((30, "count"), (88, "cache"), (146, "origin")):
         figure.text(left + grid + offset, 16, head, "quiet", "middle")
     for number, line in enumerate(lines):
-        _draw_line(figure, number, line, left, grid)
+        _draw_line(figure, number, line, left, (cell, grid))
     return figure.html(_CAPTION)
 
 
@@ -156,15 +158,19 @@ _CAPTION: Final = (
 )
 
 
-def _draw_line(figure: Figure, number: int, line: Line, left: float, grid: float) -> None:
+def _draw_line(
+    figure: Figure, number: int, line: Line, left: float, grid: tuple[float, float]
+) -> None:
     y = (number + 1) * _HEIGHT
+    width, right = grid
     last = line.pending is None
     if last:
         figure.box(2, y + 1, figure.width - 4, _HEIGHT - 3, "crash")
     figure.text(8, y + 17, f"{number + 1:>2} {line.label}", "loud" if last else "")
     for block, cell in enumerate(line.blocks):
-        figure.box(left + block * _CELL + 2, y + 2, _CELL - 4, _HEIGHT - 5, cell.kind, cell.text)
+        x = left + block * width
+        figure.box(x + 2, y + 2, width - 4, _HEIGHT - 5, cell.kind, cell.text)
     if line.pending is not None:
         texts = (line.seq_count, *map(str, line.pending))
         for offset, text in zip((30, 88, 146), texts, strict=True):
-            figure.text(left + grid + offset, y + 17, text, "", "middle")
+            figure.text(left + right + offset, y + 17, text, "", "middle")

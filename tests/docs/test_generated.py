@@ -114,6 +114,17 @@ def test_a_picture_has_a_line_for_each_step_and_ends_with_what_is_wrong(
     assert drawn.count("<rect") >= sum(len(line.blocks) for line in lines)
 
 
+def test_a_page_with_its_picture_has_all_that_the_written_one_has() -> None:
+    for finding in FINDINGS:
+        written = (findings.PAGES / f"{finding.name}.md").read_text()
+        made = findings.page(finding, written)
+        assert "<figure" in made
+        assert [line for line in made.splitlines() if line.startswith("#")] == [
+            line for line in written.splitlines() if line.startswith("#")
+        ]
+        assert set(written.splitlines()) <= set(made.splitlines())
+
+
 def test_a_page_without_a_place_for_its_picture_is_refused() -> None:
     with pytest.raises(findings.PageError, match="Smallest trace"):
         findings.page(FINDINGS[0], "# A page\n")
