@@ -13,6 +13,7 @@ from writecache_models.trace import (
     BEGIN,
     NO_LOGS,
     ONE_LOG,
+    TARGETS_OWN,
     TOGETHER,
     Observation,
     Op,
@@ -50,6 +51,8 @@ def profile_of(trace: Trace) -> Profile:
 
 def perform(machine: Machine, op: Op, table: str) -> Outcome:
     """Do one operation; raises UnusableStepError, PanicError or HangError."""
+    if op[0] in TARGETS_OWN:
+        raise UnusableStepError(f"{op[0]}: it is asked only of a target that is named")
     if op[0] == BEGIN:
         machine.copies_held = True
         return _perform(machine, op[1:], table)

@@ -33,11 +33,20 @@ OPERATIONS: Final[Mapping[str, tuple[type, ...]]] = {
     "fail": (str, str, int, int),
     "heal": (str,),
     "together": (),
+    "zeroes": (int, int),
+    "crash": (int, int),
+    "snapshot": (),
 }
 """Operations by name, with the types of their arguments.
 
 `fail DEVICE KIND SECTOR COUNT`: from now on, until `heal DEVICE` or another `fail`, these sectors
 fail as the device-mapper target KIND makes them (`faults`); the device is `cache` or `origin`.
+"""
+TARGETS_OWN: Final = ("zeroes", "crash", "snapshot")
+"""Operations of which no kernel is asked: `conformance` asks them of targets that can do them.
+
+`zeroes SECTOR COUNT` writes zeros; `crash SEED AFTER`: the power fails, now where AFTER is 0, else
+at the I/O of that number from now on; `snapshot`: what the devices hold is given to the reference.
 """
 FAULT_WORDS: Final = tuple([one.value for one in kinds] for kinds in (Device, FaultKind))
 """Devices that can fail, and how."""
@@ -199,7 +208,8 @@ def op_problem(op: object) -> str | None:
             return f"{name}: a device (cache, origin), and how it fails (error, flakey)"
     if len(arguments) != len(types) or any(type(value) is not int for value in arguments):
         return f"{name} takes {len(types)} whole numbers"
-    if any(value < 0 for value in arguments) or (len(arguments) > 1 and not arguments[1]):
+    counts = name != "crash"
+    if any(value < 0 for value in arguments) or (counts and 0 in arguments[1:2]):
         return f"{name}: its numbers must not be negative, a count not zero"
     if name == "sleep" and arguments[0] > LONGEST_SLEEP:
         return f"sleep: at most {LONGEST_SLEEP} ms"

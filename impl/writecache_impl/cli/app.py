@@ -38,6 +38,7 @@ from writecache_impl.cli.viewing import repair_command, view_command
 from writecache_impl.cli.writing import undo_command, writeback_command
 from writecache_impl.linux import UNUSABLE, KernelUnavailable, one_line
 from writecache_impl.tools.errors import ToolError
+from writecache_models.conformance.target import UnavailableError
 from writecache_models.vectors import VectorError
 
 
@@ -108,7 +109,7 @@ def _run(arguments: list[str]) -> int:
         return _complain(_usage(error), FAULTY_INPUT)
     except (VectorError, ToolError) as error:
         return _complain(error, getattr(error, "code", FAULTY_INPUT))
-    except KernelUnavailable as error:
+    except (KernelUnavailable, UnavailableError) as error:
         return _complain(error, NOT_JUDGED)
     except UNUSABLE as error:
         return _complain(f"the kernel could not be used: {one_line(error)}", NOT_JUDGED)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from writecache_impl.cli import engine_job
+from writecache_impl.cli import engine_job, target_job
 from writecache_impl.cli.common import MODULES, Seconds, check_modules, seed_option
 from writecache_impl.cli.job import Job, Settings, check_output
 from writecache_impl.live import FAILING
+from writecache_models.conformance.registry import OPERATION_SECONDS, schemes
 from writecache_models.judge import profile_named
 from writecache_models.workloads import FAMILIES
 from writecache_spec.profile import PROFILES
@@ -27,15 +28,23 @@ def _known(
 ) -> tuple[str, ...]:
     for target in targets:
         named = target.startswith(KERNEL) and target != KERNEL
-        if target not in (REFERENCE, MMAP) and not named:
+        if target not in (REFERENCE, MMAP) and not named and not is_scheme(target):
             raise click.BadParameter(
-                f"{target!r} is neither {REFERENCE!r} nor {MMAP!r} nor {KERNEL!r} and a name",
+                f"{target!r} is neither {REFERENCE!r} nor {MMAP!r} nor {KERNEL!r} and a name, nor "
+                f"one of the installed targets {', '.join(schemes())}",
                 context,
                 parameter,
             )
-    if MMAP in targets and len(targets) > 1:
-        raise click.BadParameter(f"{MMAP!r} is judged alone", context, parameter)
+    alone = [target for target in targets if target == MMAP or is_scheme(target)]
+    if alone and len(targets) > 1:
+        raise click.BadParameter(f"{alone[0]!r} is judged alone", context, parameter)
     return targets
+
+
+def is_scheme(target: str) -> bool:
+    """Whether an installed target has this name, but for the engine, which has its own judge."""
+    scheme, colon, _ = target.partition(":")
+    return target != MMAP and bool(colon) and scheme in schemes()
 
 
 @click.command()
@@ -44,9 +53,10 @@ def _known(
     "targets",
     multiple=True,
     callback=_known,
-    help="`reference` (the vectors alone), `mmap` (the engine), or `kernel:` and a suite, a "
-    "release or the path of a user-mode kernel, which can be repeated.  By default the reference, "
-    "then three kernels.",
+    help="`reference` (the vectors alone), `mmap` (the engine), `cmd:PROGRAM ARGS` (a program that "
+    "speaks the line protocol), `nbd+unix:///?socket=S` (a network block device), or `kernel:` and "
+    "a suite, a release or the path of a user-mode kernel, which can be repeated.  By default the "
+    "reference, then three kernels.",
 )
 @MODULES
 @click.option(
@@ -68,6 +78,13 @@ def _known(
     "--crash",
     is_flag=True,
     help="With the target `mmap`: let the power fail, kill processes, and judge what is recovered.",
+)
+@click.option(
+    "--op-seconds",
+    type=Seconds(0.01, 3600),
+    default=OPERATION_SECONDS,
+    show_default=True,
+    help="How long one operation of a program or a network block device may take.",
 )
 @click.option(
     "--io-order",
@@ -103,6 +120,7 @@ def conform(
     family: str | None,
     errors: bool,
     crash: bool,
+    op_seconds: float,
     io_order: bool,
     profile: str | None,
     output: Path,
@@ -125,6 +143,9 @@ def conform(
     vectors also `as_recorded`, `left_out`, `reasons`), `diverged`, `kept`; with --crash `stories`,
     `states`, `kills`, `operations`, `violations`, `seconds`.
 
+    Of any other target the JSON has `target`, `seed`, `level`, `can`, `traces`, `steps`, `sectors`,
+    `crashes`, `images`, `left_out`, `target_seconds`, `own_ms_a_step`, `violation`, `kept`.
+
     \b
     Examples:
       writecache conform
@@ -132,6 +153,8 @@ def conform(
       writecache conform --target kernel:./linux --modules ./modules --bisect
       writecache conform --io-order --target kernel:sid --seconds 60
       writecache conform --target mmap --crash --seconds 60
+      writecache conform --target 'cmd:./program --option' --seconds 30
+      writecache conform --target 'nbd+unix:///?socket=nbd.sock' --seconds 30
     """
     if io_order and (errors or (family and not FAMILIES[family][1])):
         kind = "--errors" if errors else f"--family {family}"
@@ -142,6 +165,18 @@ def conform(
         raise click.UsageError(f"--errors and --family {family} are two kinds of traces")
     seed = seed or str(random.SystemRandom().randrange(10**9))
     family = FAILING if errors else family
+    if targets and is_scheme(targets[0]):
+        _check_kernels_own(profile, modules, io_order, family, crash)
+        check_output(output)
+        return target_job.judge(
+            targets[0],
+            seed=seed,
+            seconds=seconds,
+            max_steps=steps,
+            op_seconds=op_seconds,
+            output=output,
+            as_json=as_json,
+        )
     if MMAP in targets or crash:
         kernels_own = {"--profile": profile, "--modules": modules, "--io-order": io_order or None}
         _check_engine_options(targets, kernels_own)
@@ -184,6 +219,18 @@ def _check_engine_options(targets: tuple[str, ...], others: Mapping[str, object]
     for name, value in others.items():
         if value is not None:
             raise click.UsageError(f"{name} is for kernels")
+
+
+def _check_kernels_own(
+    profile: str | None, modules: str | None, io_order: bool, family: str | None, crash: bool
+) -> None:
+    """Raise a usage error for options that mean nothing to a target of other people's making."""
+    options = {"--profile": profile, "--modules": modules, "--io-order": io_order,
+               "--family and --errors": family, "--crash": crash}  # fmt: skip
+    for name, value in options.items():
+        if value:
+            known = "a target says itself whether it can crash" if name == "--crash" else ""
+            raise click.UsageError(f"{name}: {known or 'not for such a target'}")
 
 
 def _check_paths(kernels: list[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from writecache_impl.cli import target_job
 from writecache_impl.cli.common import (
     MODULES,
     check_modules,
@@ -64,21 +65,39 @@ def named_or_shipped(files: tuple[Path, ...]) -> list[Path]:
 @FILES
 @PROFILE
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes; by default all processors.")
+@click.option(
+    "--target",
+    help="Play them on this target, `cmd:PROGRAM ARGS` for one, and judge what it does; by default "
+    "what was recorded is judged.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option(
     "--store", is_flag=True, help="Write the schedules that were needed back to the files."
 )
 def check(
-    files: tuple[Path, ...], profile: str | None, jobs: int | None, as_json: bool, store: bool
+    files: tuple[Path, ...],
+    profile: str | None,
+    jobs: int | None,
+    target: str | None,
+    as_json: bool,
+    store: bool,
 ) -> int:
     """Judge vectors by the reference; without FILES those that come with the project.
+
+    With --target they are asked of a target: at level 3 it has to show what the reference shows,
+    below it has to keep the contract; vectors that mean nothing at its level are left out.
 
     The JSON object's keys: `steps`; `seconds`; `divergences`, their number; `traces`, a list with
     `trace`, `kernel`, `profile`, `steps`, `non_canonical`, `panics`, and where there is one
     `divergence` (`step`, `op`, `seen`, `expected`, `schedules`) or `problem`.
 
-    Example: writecache vectors check tests/vectors/*
+    Examples: writecache vectors check tests/vectors/*, or
+    writecache vectors check --target 'cmd:examples/target_c/target' violation.jsonl
     """
+    if target is not None:
+        if profile or jobs or store:
+            raise click.UsageError("--profile, --jobs and --store are for what was recorded")
+        return target_job.check_vectors(target, named_or_shipped(files), as_json)
     started = time.monotonic()
     chosen = profile_named(profile) if profile else None
     reports: list[Report] = []

@@ -1,0 +1,74 @@
+"""What becomes of a trace that a target plays, and what is said of it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from writecache_models.conformance.target import RefusedError
+from writecache_models.contract import ZERO, Value
+from writecache_models.devices import pattern
+from writecache_models.digests import content_digest
+from writecache_models.trace import Observation, Trace
+from writecache_spec.units import SECTOR_SIZE
+
+_ZEROS: Final = bytes(SECTOR_SIZE)
+
+
+class Violation(NamedTuple):
+    """How a target breaks what it claims."""
+
+    step: int
+    """Of the verdict's trace, from 0; -1: before the first."""
+    what: str
+    is_lost: bool = False
+    """The target is gone."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """What became of one trace."""
+
+    trace: Trace
+    """With what was seen, up to the violation."""
+    violation: Violation | None = None
+    operations: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Operations that the target cannot do, or for which there was no device."""
+    sectors: int = 0
+    """That were compared with what they may hold."""
+    crashes: int = 0
+    images: int = 0
+    """That were opened by the reference, or came from it."""
+    target_seconds: float = 0.0
+    """That passed while the target was asked."""
+    own_seconds: float = 0.0
+    """Of a processor, for judging."""
+
+    @property
+    def steps(self) -> int:
+        """Judged."""
+        return self.operations.total()
+
+
+def values_of(data: bytes) -> list[Value]:
+    """Contents as the contract names them, sector by sector."""
+    pieces = (data[at : at + SECTOR_SIZE] for at in range(0, len(data), SECTOR_SIZE))
+    return [ZERO if piece == _ZEROS else piece for piece in pieces]
+
+
+def returned(result: bytes | RefusedError | None) -> Observation:
+    """What one of several requests returned."""
+    if isinstance(result, RefusedError):
+        return {"errno": result.errno}
+    return {} if result is None else {"read": content_digest(result)}
+
+
+def described(sector: int, value: Value, who: str) -> str:
+    """What is wrong with a value that a sector should not hold."""
+    if value == ZERO:
+        return f"sector {sector}: {who} finds zeros"
+    assert isinstance(value, bytes)
+    tag, place = (int.from_bytes(value[at : at + 8], "little") for at in (0, 8))
+    whole = value == pattern(place, 1, tag)
+    what = f"what write {tag} put in sector {place}" if whole else "what nobody wrote"
+    return f"sector {sector}: {who} finds {what}"
