@@ -56,7 +56,9 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "version-common": versions.common,
     "commands": commands.index,
     "exit-codes": commands.exit_codes,
-    "kit-pages": partial(_beside, "conformance-kit", "line-protocol", "dmtest-and-lvm2"),
+    "kit-pages": partial(
+        _beside, "conformance-kit", "line-protocol", "nbd-target", "dmtest-and-lvm2"
+    ),
     "contributing": partial(_from_root, "CONTRIBUTING.md"),
     "changelog": partial(_from_root, "CHANGELOG.md"),
     "security": partial(_from_root, "SECURITY.md"),
