@@ -11,17 +11,29 @@ READY  := $(VENV)/.ready
 conform: $(READY)
 	$(BIN)/writecache conform
 
-test: lint types layers doctest unit proofs live vectors machines docs wheel
+test: lint types layers doctest unit proofs live vectors machines docs man wheel
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --group dev --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable .
 	touch $@
+
+# The versions that development and CI use, with all that they need: made anew from the groups in
+# pyproject.toml, in an environment of its own.
+lock:
+	rm -rf $(VENV)-lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)-lock/bin/python -m pip install --quiet --group dev
+	(echo '# Versions for development: a constraints file of pip.  Written by `make lock`.'; \
+	  $(VENV)-lock/bin/python -m pip freeze) > constraints.txt
+	rm -rf $(VENV)-lock
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python changelog.d/collect.py --check
 
 types: $(READY)
 	$(BIN)/mypy
@@ -35,7 +47,7 @@ doctest: $(READY)
 
 # Two hash seeds: nothing may depend on the order of a set.
 unit: $(READY)
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q tests/spec tests/models tests/docs tests/test_layers.py tests/test_kernel_functions.py
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q tests/spec tests/models tests/docs tests/test_layers.py tests/test_kernel_functions.py tests/test_packaging.py
 	PYTHONHASHSEED=4711 $(BIN)/python -m pytest -q tests/spec tests/models
 
 # The theorems, their twins, and the executor that proves them.
@@ -75,8 +87,9 @@ results: $(READY)
 	  > docs/_build/conform.json
 	PYTHONPATH=docs $(BIN)/python -m writecache_docs.results docs/_build/conform.json
 
-# The wheel, installed outside the checkout.
+# The wheel, installed outside the checkout; and what would be published.
 wheel: $(READY)
+	tests/published.sh
 	tests/wheel.sh
 
 bench: $(READY)
@@ -104,4 +117,4 @@ mutants: $(READY)
 	$(BIN)/python -m writecache_models.mutants
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache
