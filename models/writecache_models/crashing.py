@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from random import Random
 from typing import Final, NamedTuple
 
-from writecache_models.actions import HangError, PanicError
+from writecache_models.actions import HangError, Outcome, PanicError
 from writecache_models.content import Content
 from writecache_models.contract import ZERO, Contract, FlushMessage, Request, Value
 from writecache_models.devices import Devices, pattern
@@ -21,7 +21,7 @@ from writecache_models.volatile import Volatile, crashes
 from writecache_spec.effects import WriteMetadata
 from writecache_spec.events import Device
 from writecache_spec.profile import Profile
-from writecache_spec.units import SECTOR_SIZE, Sector
+from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of
 
 _ZEROS: Final = bytes(SECTOR_SIZE)
 _DISKS: Final = (Device.CACHE, Device.ORIGIN)
@@ -69,12 +69,13 @@ class Journal(Devices):
         """Write a part of the metadata area."""
         super().write_metadata(start_sector, effect)
         first = start_sector + effect.first_sector
-        content = self.read(Device.CACHE, first, effect.n_sectors)
+        # As it is there, whether sectors fail or not.
+        content = self.cache.read(bytes_of(first), bytes_of(effect.n_sectors))
         self._note(Device.CACHE, first, content, effect.fua)
 
     def _note(self, device: Device, sector: int, content: bytes, fua: bool) -> None:
         disk = self.disks[_DISKS.index(device)]
-        self._become(device, disk.write(sector, _sectors(content), fua))
+        self._become(device, disk.write(sector, sectors_in(content), fua))
 
     def _become(self, device: Device, disk: Volatile) -> None:
         cache, origin = self.disks
@@ -116,7 +117,7 @@ def run(setting: Setting, ops: Sequence[Op], cache_image: bytes = b"") -> Run:
     """
     contract = Contract()
     whole = cache_image.ljust(-(-len(cache_image) // SECTOR_SIZE) * SECTOR_SIZE, b"\0")
-    cache = Volatile(dict(enumerate(_sectors(whole))))
+    cache = Volatile(dict(enumerate(sectors_in(whole))))
     machine, journal = setting.machine((cache, Volatile({})), contract)
     ends: list[int] = []
     for op in ops:
@@ -201,21 +202,32 @@ def _play(
         outcome = perform(machine, whole, setting.table)
     except (PanicError, HangError) as death:
         return [Violation(f"{op[0]} ends in {name_of(death)}", moment)]
+    wrong = end(setting, machine, contract, op, (request, message), outcome)
+    return [Violation(what, moment, (), sector) for what, sector in wrong]
+
+
+def end(
+    setting: Setting,
+    machine: Machine,
+    contract: Contract,
+    op: Op,
+    begun: tuple[Request, FlushMessage],
+    outcome: Outcome,
+) -> list[tuple[str, int | None]]:
+    """Tell the contract that an operation has ended; what it has to say against it, and where."""
+    request, message = begun
     failed = outcome.errno is not None
     if outcome.errno == "EIO":
         # No disk fails here: nothing may.
-        return [Violation(_refused(op[0], outcome.errno), moment)]
+        return [(_refused(op[0], outcome.errno), None)]
     match op[0]:
         case "read" if outcome.data is not None:
-            values = map(_value, _sectors(outcome.data))
-            return [
-                Violation(_wrong(value), moment, (), sector)
-                for sector, value in contract.read(op[1], values)
-            ]
+            values = map(value_of, sectors_in(outcome.data))
+            return [(_wrong(value), sector) for sector, value in contract.read(op[1], values)]
         case "flush":
             contract.end_flush(request, failed)
         case "message" if op[1:] == ["flush"] and not failed:
-            return list(_kept_from_origin(setting, machine, contract, message, moment))
+            return list(_kept_from_origin(setting, machine, contract, message))
         case "discard":
             contract.end(request, failed)
         case "write" | "write_fua" | "write_dsync":
@@ -231,7 +243,7 @@ def begin(contract: Contract, op: Op) -> Request:
     name, *arguments = op
     if name.startswith("write"):
         sector, n_sectors, tag = arguments
-        values = map(_value, _sectors(pattern(sector, n_sectors, tag)))
+        values = map(value_of, sectors_in(pattern(sector, n_sectors, tag)))
         return contract.write(sector, values, fua=name == "write_fua")
     if name == "discard":
         return contract.discard(*arguments)
@@ -239,13 +251,13 @@ def begin(contract: Contract, op: Op) -> Request:
 
 
 def _kept_from_origin(
-    setting: Setting, machine: Machine, contract: Contract, message: FlushMessage, moment: int
-) -> Iterator[Violation]:
+    setting: Setting, machine: Machine, contract: Contract, message: FlushMessage
+) -> Iterator[tuple[str, int | None]]:
     """What a `flush` message should have brought to the origin."""
     for sector in range(setting.origin_sectors):
-        value = _value(machine.devices.read(Device.ORIGIN, sector, 1))
+        value = value_of(machine.devices.read(Device.ORIGIN, sector, 1))
         if value not in contract.in_origin(sector, message):
-            yield Violation("the flush message left the origin out of date", moment, (), sector)
+            yield "the flush message left the origin out of date", sector
 
 
 def read_everything(
@@ -255,7 +267,7 @@ def read_everything(
     outcome = machine.read(0, setting.origin_sectors)
     if outcome.data is None:
         return [(_refused("read", outcome.errno), None)]
-    wrong = contract.read(0, map(_value, _sectors(outcome.data)))
+    wrong = contract.read(0, map(value_of, sectors_in(outcome.data)))
     return [(_wrong(value), sector) for sector, value in wrong]
 
 
@@ -272,11 +284,13 @@ def name_of(death: PanicError | HangError) -> str:
     return f"a panic: {death.reason.name}" if isinstance(death, PanicError) else "a hang"
 
 
-def _value(content: bytes) -> Value:
+def value_of(content: bytes) -> Value:
+    """A sector's content, as the contract names it."""
     return ZERO if content == _ZEROS else content
 
 
-def _sectors(content: bytes) -> list[bytes]:
+def sectors_in(content: bytes) -> list[bytes]:
+    """Whole sectors, one by one."""
     return [content[at : at + SECTOR_SIZE] for at in range(0, len(content), SECTOR_SIZE)]
 
 

@@ -180,7 +180,7 @@ class Devices:
             self.read(Device.CACHE, cache_sector(config, block), config.block_sectors)
             for block in blocks
         ]
-        self.write(Device.ORIGIN, effect.origin_sector, b"".join(content))
+        self.write(Device.ORIGIN, effect.origin_sector, b"".join(content), effect.fua)
 
     def discard(self, device: Device, sector: int, n_sectors: int) -> None:
         """Discard sectors: these devices zero them."""

@@ -36,6 +36,11 @@ class MemoryShape(NamedTuple):
         """Places that hold words of the superblock or of entries."""
         return len(_SUPERBLOCK_WORDS) + 2 * self.n_entries
 
+    @property
+    def first_entry_word(self) -> int:
+        """The place of the first entry's first word."""
+        return len(_SUPERBLOCK_WORDS)
+
     def place(self, sector: int) -> int:
         """Where a sector of data is kept."""
         return sector - self.data_start + self.n_metadata

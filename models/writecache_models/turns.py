@@ -39,7 +39,7 @@ def turn(setting: Setting, world: World, event: Turn, reads: bool = True) -> Aft
 
     With `reads` the result says also what would be wrong with what reads return then.
     """
-    after = _Turn(setting, world).play(event)
+    after = Playing(setting, world).play(event)
     if after is None or after.violations or not reads:
         return after
     return after._replace(violations=tuple(wrong_reads(setting, after.world)))
@@ -57,10 +57,11 @@ def wrong_reads(setting: Setting, world: World) -> list[str]:
     ][:1]
 
 
-class _Turn(Clients):
-    """Any event."""
+class Playing(Clients):
+    """Any event, once; a subclass may look on."""
 
     def play(self, event: Turn) -> After | None:
+        """Let it happen; None where it cannot happen now."""
         before = self.world
         try:
             self._happen(event)

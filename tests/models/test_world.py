@@ -164,7 +164,7 @@ def test_a_hang_is_found() -> None:
 
 
 def test_metadata_that_is_written_over_data_is_found() -> None:
-    made = turns._Turn(REPAIRED, new_world(REPAIRED))
+    made = turns.Playing(REPAIRED, new_world(REPAIRED))
     # As if data began where the metadata does.
     made.shape = REPAIRED.shape._replace(data_start=0)
     result = made.play(("open",))

@@ -1,0 +1,206 @@
+"""The document that the trace explorer opens: traces, and how things are at every moment of them.
+
+A JSON object: `format` is "writecache-trace-states", `version` 1, `traces` a list.  A trace:
+
+| key | meaning |
+|---|---|
+| `name`, `title`, `group` | its name, a sentence, "findings" or "vectors" |
+| `about` | rows `[what, text]` |
+| `pair` | the name of the same trace on the repaired reference, or on the faithful one; null |
+| `verdict` | null, or `step`, `moment`, `crash` (may be null), `what`: where the contract breaks |
+| `pool` | values that moments refer to by number |
+| `steps` | one after the other |
+
+A step has `op`, `result`, `status`, `wrong` (a list of texts), `seen` (null, "agrees" or "differs")
+and `moments`.  A moment is a list: kind, text, and numbers of values in the pool, or null: memory,
+cache, origin, crash.  Memory: see `memory`.  A device is a list of rows `[sectors, what lies there,
+durable, [pending, the latest last]]`; what is not listed holds zeros.  A crash has `total`,
+`judged`, `broken`, and `shown`, a list of `label`, `outcome`, `memory`, `reads` (rows `[sectors,
+what is read, what is allowed or null, whether it is fine]`), `verdict` ("allowed", "broken",
+"unjudged") and `problems`.  A trace's `unjudged` says why nobody can say what is allowed, or is
+null.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from writecache_models.finding import Finding, Path, Symptom, Trace, faithful, repaired, table_for
+from writecache_models.judge import judge, with_schedules
+from writecache_models.observations import profile_of
+from writecache_models.trace import Trace as Vector
+from writecache_models.trace_states.failing import BROKEN
+from writecache_models.trace_states.following import follow, stuck
+from writecache_models.trace_states.memory import memory_in
+from writecache_models.trace_states.moments import Step
+from writecache_models.trace_states.pool import Pool
+from writecache_models.trace_states.watching import (
+    NOT_JUDGED_FAULT,
+    NOT_JUDGED_IMAGE,
+    play,
+)
+from writecache_models.walking import HANG
+from writecache_spec.profile import Profile
+
+FORMAT: Final = "writecache-trace-states"
+VERSION: Final = 1
+FINDINGS_LIMIT: Final = 512
+"""Contents of one crash that are judged, in a finding's trace."""
+VECTORS_LIMIT: Final = 16
+MOST_CRASHES: Final = 48
+"""Moments of one step at which crashes are tried: of more, the first and the last ones."""
+REPAIRED: Final = "--repaired"
+"""Behind a finding's name: its trace on the repaired reference."""
+Tell = Callable[[], None]
+"""Told of each step that is done."""
+
+
+def document(traces: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The whole document."""
+    return {"format": FORMAT, "version": VERSION, "traces": list(traces)}
+
+
+def of_finding(finding: Finding, mended: bool, tell: Tell = lambda: None) -> dict[str, Any]:
+    """A finding's trace, on the faithful reference or the repaired one."""
+    profile = repaired(finding) if mended else faithful(finding)
+    by = finding.shown_by
+    after_first = by.crash if isinstance(by, Trace) else finding.symptom in _NEEDS_CRASH
+    about = [
+        ["symptom", finding.symptom.value],
+        ["cause", finding.cause],
+        ["repair", f"{finding.repair.name}: {finding.repair.value}"],
+        ["kernels", finding.kernels],
+        ["reference", f"{profile.name}, {'with all repairs' if mended else 'as the kernel is'}"],
+    ]
+    head: dict[str, Any] = {
+        "name": finding.name + (REPAIRED if mended else ""),
+        "title": finding.title,
+        "group": "findings",
+        "pair": finding.name + ("" if mended else REPAIRED),
+        "mended": mended,
+        "unjudged": None,
+    }
+    if isinstance(by, Trace):
+        vector = Vector(
+            name=finding.name, kernel=None, target=None, table=table_for(by, profile),
+            cache_sectors=by.cache_sectors, origin_sectors=by.origin_sectors,
+            cache_image=by.cache_image, steps=tuple((list(op), {}) for op in by.ops),
+        )  # fmt: skip
+        about += _sizes(vector)
+        steps = list(play(vector, profile))
+        view: View = ByteView(vector, profile, steps, FINDINGS_LIMIT)
+    else:
+        setting = by.setting(profile)
+        about += [["table", setting.table], ["entries", str(setting.n_entries)]]
+        about += [["origin", f"{setting.origin_sectors} sectors"]]
+        steps = _with_end(list(follow(by, profile)), by, profile)
+        view = WorldView(by, profile, FINDINGS_LIMIT)
+    shown = [_step(view, step, tell) for step in steps]
+    verdict = _verdict(view.pool, shown, after_first)
+    return {**head, "about": about, "verdict": verdict, "pool": view.pool.values, "steps": shown}
+
+
+_NEEDS_CRASH: Final = (Symptom.LOSS, Symptom.DEAD, Symptom.ERROR)
+
+
+def _with_end(steps: list[Step], path: Path, profile: Profile) -> list[Step]:
+    """The same, and what is wrong at the end of a path that is stuck."""
+    if not stuck(path, profile):
+        return steps
+    return [*steps[:-1], steps[-1]._replace(wrong=(*steps[-1].wrong, HANG))]
+
+
+def of_vector(
+    trace: Vector, profile: Profile | None = None, tell: Tell = lambda: None
+) -> dict[str, Any]:
+    """A recorded trace, or one that nobody has recorded yet, on the reference."""
+    profile = profile or profile_of(trace)
+    steps = list(play(trace, profile))
+    if any(step.seen == "differs" for step in steps) and "logs" not in trace.extra:
+        # The canonical schedule is not the recorded kernel's: look for one that is.
+        trace = with_schedules(trace, judge(trace, profile))
+        steps = list(play(trace, profile))
+    view = ByteView(trace, profile, steps, VECTORS_LIMIT)
+    about = [
+        ["kernel", trace.kernel or "none: it has not been recorded"],
+        ["reference", profile.name],
+        *_sizes(trace),
+    ]
+    head: dict[str, Any] = {
+        "name": trace.name,
+        "title": f"Recorded on Linux {trace.kernel}" if trace.kernel else "A trace of operations",
+        "group": "vectors",
+        "pair": None,
+        "mended": False,
+        "unjudged": _unjudged(trace),
+    }
+    shown = [_step(view, step, tell) for step in steps]
+    return {**head, "about": about, "verdict": _verdict(view.pool, shown, False),
+            "pool": view.pool.values, "steps": shown}  # fmt: skip
+
+
+def _unjudged(trace: Vector) -> str | None:
+    if trace.cache_image:
+        return NOT_JUDGED_IMAGE
+    return NOT_JUDGED_FAULT if any(op[0] == "fail" for op in trace.ops) else None
+
+
+def _sizes(trace: Vector) -> list[list[Any]]:
+    return [
+        ["table", trace.table],
+        ["cache", f"{trace.cache_sectors} sectors"],
+        ["origin", f"{trace.origin_sectors} sectors"],
+    ]
+
+
+def _step(view: View, step: Step, tell: Tell) -> dict[str, Any]:
+    """A step as the document has it."""
+    tried = _tried(len(step.moments))
+    moments = [
+        [
+            moment.kind,
+            moment.text,
+            memory_in(view.pool, moment.wc),
+            *view.devices(moment),
+            view.crash(moment) if number in tried else None,
+        ]
+        for number, moment in enumerate(step.moments)
+    ]
+    tell()
+    return {
+        "op": step.op,
+        "result": step.result,
+        "status": step.status,
+        "wrong": list(step.wrong),
+        "seen": step.seen,
+        "moments": moments,
+    }
+
+
+def _tried(n_moments: int) -> set[int]:
+    """The moments at which crashes are tried; the last one is among them."""
+    if n_moments <= MOST_CRASHES:
+        return set(range(n_moments))
+    half = MOST_CRASHES // 2
+    return {*range(half), *range(n_moments - half, n_moments)}
+
+
+def _verdict(
+    pool: Pool, steps: Sequence[dict[str, Any]], in_last_step: bool
+) -> dict[str, Any] | None:
+    """Where the contract breaks: without a crash, or by one in the last step, the latest first."""
+    for number, step in enumerate(steps):
+        if step["wrong"]:
+            last = len(step["moments"]) - 1
+            return {"step": number, "moment": last, "crash": None, "what": step["wrong"][0]}
+    if not in_last_step:
+        return None
+    moments = steps[-1]["moments"]
+    for place in range(len(moments) - 1, -1, -1):
+        if moments[place][-1] is None:
+            continue
+        shown = pool.values[moments[place][-1]]["shown"]
+        for which, one in enumerate(shown):
+            if one["verdict"] == BROKEN:
+                what = f"a crash here: {one['label']}: {'; '.join(one['problems'])}"
+                return {"step": len(steps) - 1, "moment": place, "crash": which, "what": what}
+    return None

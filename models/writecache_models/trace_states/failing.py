@@ -1,0 +1,249 @@
+"""Crashes at a moment of a trace, and what recovery makes of each.
+
+Of all contents that a crash may leave so many are judged, those first that are known to matter
+(nothing kept, everything, all but one sector, one alone).  Of those `SHOWN` are shown, and beside
+them the first that break the contract.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from random import Random
+from typing import Any, Final, NamedTuple
+
+from writecache_models.actions import HangError, PanicError
+from writecache_models.contract import Contract
+from writecache_models.crashing import Setting, name_of, sectors_in, value_of
+from writecache_models.trace_states.contents import Kind, Reader, follows, in_words
+from writecache_models.trace_states.words import sectors, span
+from writecache_models.volatile import Left, Volatile, crashes
+from writecache_spec.profile import Profile
+from writecache_spec.state import State
+
+SHOWN: Final = 12
+"""Crashes of a moment that are shown in any case."""
+BREAKING: Final = 4
+"""Further ones that break the contract."""
+MOST_NAMED: Final = 4
+"""Runs of sectors that a label names."""
+ALLOWED: Final = "allowed"
+BROKEN: Final = "broken"
+UNJUDGED: Final = "unjudged"
+
+
+class Recovered(NamedTuple):
+    """What became of one content that a crash left."""
+
+    label: str
+    """What was kept, and what was lost."""
+    outcome: str
+    """Of the activation."""
+    wc: State | None
+    reads: list[list[Any]]
+    """Rows `[sectors, what is read, what was allowed or None, whether that is fine]`."""
+    verdict: str
+    problems: tuple[str, ...] = ()
+
+
+class Crash(NamedTuple):
+    """A crash at one moment."""
+
+    total: int
+    """Contents that it may leave."""
+    judged: int
+    broken: int
+    """How many of those that were judged break the contract."""
+    shown: list[Recovered]
+
+
+def gather(total: int, recovered: Iterable[Recovered]) -> Crash:
+    """A crash of those that were judged."""
+    shown: list[Recovered] = []
+    judged = broken = 0
+    for one in recovered:
+        judged += 1
+        breaks = one.verdict == BROKEN
+        broken += breaks
+        if judged <= SHOWN or (breaks and len(shown) < SHOWN + BREAKING):
+            shown.append(one)
+    return Crash(total, judged, broken, shown)
+
+
+def label(ways: Sequence[tuple[str, int, int, int]], names: Any = None) -> str:
+    """What a crash kept of places that had several ways to come out.
+
+    `ways`: the device, the place, which of its contents was kept, and of how many; 0 is what was
+    durable, the last is the latest.
+
+    >>> label([("cache", 3, 1, 2), ("cache", 4, 0, 2), ("cache", 5, 0, 2)])
+    'only cache 3 kept'
+    >>> label([("cache", 3, 0, 2), ("cache", 4, 1, 3)])
+    'cache 3 lost; cache 4 an older write'
+    """
+    if not ways:
+        return "nothing was pending"
+    lost = [(device, place) for device, place, kept, _ in ways if kept == 0]
+    kept = [(device, place) for device, place, way, count in ways if 0 < way == count - 1]
+    others = [(device, place) for device, place, way, count in ways if 0 < way < count - 1]
+    if len(lost) == len(ways):
+        return "everything pending is lost"
+    if len(kept) == len(ways):
+        return "everything pending is kept"
+    if others:
+        parts = [f"{_named(lost, names)} lost"] if lost else []
+        parts += [f"{_named(others, names)} an older write"]
+        return "; ".join(parts)
+    if len(lost) <= len(kept):
+        return f"all but {_named(lost, names)} kept"
+    return f"only {_named(kept, names)} kept"
+
+
+def _named(places: list[tuple[str, int]], names: Any) -> str:
+    runs: list[tuple[str, int, int]] = []
+    for device, place in sorted(places):
+        if runs and runs[-1][0] == device and runs[-1][1] + runs[-1][2] == place:
+            runs[-1] = (device, runs[-1][1], runs[-1][2] + 1)
+        else:
+            runs.append((device, place, 1))
+    said = [f"{device} {names(device, first, count) if names else span(first, count)}"
+            for device, first, count in runs[:MOST_NAMED]]  # fmt: skip
+    more = [f"{len(runs) - MOST_NAMED} runs more"] if len(runs) > MOST_NAMED else []
+    return ", ".join([*said, *more])
+
+
+def read_rows(
+    reader: Reader,
+    values: Sequence[Hashable],
+    allowed: Sequence[frozenset[Hashable]] | None,
+) -> list[list[Any]]:
+    """Rows of what a device reads as, neighbours joined that go on from one to the next."""
+    rows: list[tuple[int, int, Kind, tuple[Kind, ...] | None, bool]] = []
+    for sector, value in enumerate(values):
+        kind = reader.kind("origin", sector, value)
+        may = None
+        fine = True
+        if allowed is not None:
+            may = tuple(
+                sorted({reader.kind("origin", sector, one) for one in allowed[sector]}, key=str)
+            )
+            fine = value in allowed[sector]
+        if rows:
+            first, count, before, may_before, fine_before = rows[-1]
+            if (
+                fine == fine_before
+                and follows(kind, before, count)
+                and _all_go_on(may, may_before, count)
+            ):
+                rows[-1] = (first, count + 1, before, may_before, fine)
+                continue
+        rows.append((sector, 1, kind, may, fine))
+    return [
+        [
+            span(first, count),
+            in_words(kind, count, first),
+            None if may is None else " or ".join(in_words(one, count, first) for one in may),
+            fine,
+        ]
+        for first, count, kind, may, fine in rows
+    ]
+
+
+def _all_go_on(may: tuple[Kind, ...] | None, before: tuple[Kind, ...] | None, count: int) -> bool:
+    if may is None or before is None:
+        return may is before
+    return len(may) == len(before) and all(
+        follows(one, other, count) for one, other in zip(may, before, strict=True)
+    )
+
+
+class ByteCrashes:
+    """Crashes of a trace of operations."""
+
+    def __init__(self, profile: Profile, sizes: tuple[int, int], limit: int) -> None:
+        self.profile, self.sizes, self.limit = profile, sizes, limit
+
+    def at(
+        self, reader: Reader, disks: tuple[Volatile, ...], contract: Contract | None, table: str
+    ) -> Crash:
+        """What crashes leave, each recovered."""
+        survived = None if contract is None else contract.fork()
+        if survived is not None:
+            survived.crash()
+        ways = [
+            (number, sector, disk.ways(sector))
+            for number, disk in enumerate(disks)
+            for sector in sorted(disk.pending)
+        ]
+        ways = [one for one in ways if len(one[2]) > 1]
+        total = 1
+        for _, _, contents in ways:
+            total *= len(contents)
+        setting = Setting(self.profile, table, *self.sizes)
+        left = crashes(disks, self.limit, Random(1))
+        return gather(total, (self._recover(setting, reader, one, ways, survived) for one in left))
+
+    def _recover(
+        self,
+        setting: Setting,
+        reader: Reader,
+        left: Left,
+        ways: Sequence[tuple[int, int, list[Hashable]]],
+        contract: Contract | None,
+    ) -> Recovered:
+        named = label(
+            [
+                (_DISKS[number], sector, contents.index(left.disks[number].durable.get(sector)),
+                 len(contents))
+                for number, sector, contents in ways
+            ]
+        )  # fmt: skip
+        machine, _ = setting.machine(left.disks, Contract())
+        broken = UNJUDGED if contract is None else BROKEN
+        try:
+            outcome = machine.open(setting.table)
+            if outcome.errno:
+                said = f"activation fails: {outcome.errno}"
+                why = f"{said}: {outcome.message}" if outcome.message else said
+                return Recovered(named, why, None, [], broken, (said,))
+            wc = machine.wc
+            assert wc is not None
+            n_sectors = self.sizes[1] - self.sizes[1] % wc.config.block_sectors
+            data = machine.read(0, n_sectors).data
+        except (PanicError, HangError) as death:
+            said = f"activation ends in {name_of(death)}"
+            return Recovered(named, said, machine.wc, [], broken, (said,))
+        if data is None:
+            said = "it comes up, and cannot be read"
+            return Recovered(named, said, wc, [], broken, (said,))
+        values = [value_of(content) for content in sectors_in(data)]
+        problems = ("activation ends with an error",) if wc.error else ()
+        outcome_said = "it comes up with an error" if wc.error else "it comes up"
+        return judged(reader, named, outcome_said, wc, values, contract, problems)
+
+
+_DISKS: Final = ("cache", "origin")
+
+
+def judged(
+    reader: Reader,
+    named: str,
+    outcome: str,
+    wc: State | None,
+    values: Sequence[Hashable],
+    contract: Contract | None,
+    problems: tuple[str, ...],
+) -> Recovered:
+    """A device that was recovered and read: does the contract allow it?"""
+    if contract is None:
+        return Recovered(named, outcome, wc, read_rows(reader, values, None), UNJUDGED, problems)
+    allowed = [contract.survivors(sector) for sector in range(len(values))]
+    rows = read_rows(reader, values, allowed)
+    wrong = [(sector, value) for sector, value in enumerate(values) if value not in allowed[sector]]
+    if wrong:
+        problems = (*problems, _wrong_words(reader, wrong))
+    return Recovered(named, outcome, wc, rows, BROKEN if problems else ALLOWED, problems)
+
+
+def _wrong_words(reader: Reader, wrong: Sequence[tuple[int, Hashable]]) -> str:
+    sector, value = wrong[0]
+    kind = reader.kind("origin", sector, value)
+    more = f", and {len(wrong) - 1} sectors more" if len(wrong) > 1 else ""
+    return f"{sectors(sector, 1)} reads as {in_words(kind, at=sector)}, which is not allowed{more}"
