@@ -33,6 +33,7 @@ from writecache_models.trace_states.following import follow, stuck
 from writecache_models.trace_states.memory import memory_in
 from writecache_models.trace_states.moments import Step
 from writecache_models.trace_states.pool import Pool
+from writecache_models.trace_states.views import ByteView, View, WorldView
 from writecache_models.trace_states.watching import (
     NOT_JUDGED_FAULT,
     NOT_JUDGED_IMAGE,
