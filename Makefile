@@ -6,12 +6,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit proofs live vectors machines docs man results lock wheel bench demo-rescue fuzz-nbd test-clients mutants clean
+.PHONY: conform test lint types layers doctest unit proofs live vectors machines docs test-browser man results lock wheel bench demo-rescue fuzz-nbd test-clients mutants clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
 
-test: lint types layers doctest unit proofs live vectors machines docs man wheel
+test: lint types layers doctest unit proofs live vectors machines docs man test-browser wheel
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -86,6 +86,10 @@ results: $(READY)
 	  --target kernel:trixie --target kernel:sid --target kernel:bookworm-pmem --seconds 60 --json \
 	  > docs/_build/conform.json
 	PYTHONPATH=docs $(BIN)/python -m writecache_docs.results docs/_build/conform.json
+
+# The trace explorer in a headless browser (packages chromium, chromium-driver).
+test-browser: $(READY)
+	$(BIN)/python -m pytest -q tests/browser
 
 # The wheel, installed outside the checkout; and what would be published.
 wheel: $(READY)

@@ -25,6 +25,8 @@ for top in ("spec", "models", "proofs", "impl"):
     assert f"{package}/py.typed" in names, f"{package} is not marked as typed"
     for module in (root / top / package).rglob("*.py"):
         assert str(module.relative_to(root / top)) in names, f"{module} is missing"
+for file in ("page.html", "page.css", "page.js"):
+    assert f"writecache_impl/explorer/{file}" in names, f"the explorer's {file} is missing"
 shipped = {name.rpartition("/")[2] for name in names if "/fixtures/" in name}
 recorded = {path.name for path in (root / "tests/vectors").iterdir()}
 assert shipped == recorded and recorded, f"vectors differ: {sorted(shipped ^ recorded)}"
@@ -53,4 +55,6 @@ esac
 "$work/clean/bin/python" -m pip install --quiet "$wheel[cli,conformance]"
 "$work/clean/bin/writecache" --version
 "$work/clean/bin/writecache" vectors check
+"$work/clean/bin/writecache" findings --html format-crash -o "$work/page.html"
+grep -q '"name":"format-crash"' "$work/page.html"
 "$work/clean/bin/writecache" conform --target reference

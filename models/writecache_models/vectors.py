@@ -43,6 +43,7 @@ __all__ = [
     "read_traces",
     "unpack_image",
     "write_traces",
+    "write_whole",
 ]
 
 LONGEST_LINE: Final = 2**28
@@ -155,14 +156,19 @@ class _Unpacked(io.RawIOBase):
 
 
 def write_traces(path: Path, traces: Iterable[Trace]) -> None:
-    """Write a file whole or not at all; raises VectorError.
-
-    A device or a pipe, which cannot be replaced, is written to.
-    """
+    """Write traces to a file, whole or not at all; raises VectorError."""
     text = "".join(line + "\n" for trace in traces for line in trace.lines())
     content = text.encode()
     if path.suffix == ".xz":
         content = lzma.compress(content, preset=9)
+    write_whole(path, content)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; raises VectorError.
+
+    A device or a pipe, which cannot be replaced, is written to.
+    """
     try:
         if path.exists() and not path.is_file():
             with path.open("wb") as stream:

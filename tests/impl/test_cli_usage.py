@@ -197,6 +197,6 @@ def test_without_its_libraries_it_says_what_to_install(arguments: list[str], cod
 
 
 def test_a_mistake_of_the_program_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("writecache_impl.cli.vectors.traces_in", lambda files: 1 / 0)
+    monkeypatch.setattr("writecache_impl.cli.showing.traces_in", lambda files: 1 / 0)
     done = command("vectors", "show")
     assert (done.code, done.err.splitlines()[-1]) == (3, "ZeroDivisionError: division by zero")

@@ -31,6 +31,7 @@ from writecache_impl.cli.fuzz import fuzz
 from writecache_impl.cli.kernel import kernel
 from writecache_impl.cli.prove import prove
 from writecache_impl.cli.serve import serve_command
+from writecache_impl.cli.showing import show
 from writecache_impl.cli.signals import Ended, raised
 from writecache_impl.cli.telling import explain_command, size_command
 from writecache_impl.cli.vectors import vectors
@@ -59,6 +60,7 @@ def writecache() -> None:
     """
 
 
+vectors.add_command(show)
 for command in (conform, crash, vectors, kernel, explore, fuzz, findings, prove):
     writecache.add_command(command)
 TOOLS = (

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from writecache_impl.linux import is_fetched_name
-from writecache_models.vectors import Trace, read_traces
+from writecache_models.vectors import Trace, read_traces, write_whole
 
 LONGEST_SEED: Final = 80
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -160,3 +160,19 @@ MODULES = click.option(
     type=click.Path(exists=True, file_okay=False),
     help="Where the modules of a kernel given by its path are.",
 )
+
+
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File; by default the standard output.",
+)
+
+
+def write_or_print(text: str, output: Path | None) -> None:
+    """Write a text to a file, whole or not at all, or print it; raises VectorError."""
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_whole(output, text.encode())

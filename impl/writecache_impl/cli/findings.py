@@ -1,11 +1,22 @@
 """`writecache findings`: how the described system breaks the contract, and where it can be seen."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
-from writecache_impl.cli.common import MODULES, check_modules, print_json, print_table
+from writecache_impl.cli.common import (
+    MODULES,
+    OUTPUT,
+    check_modules,
+    meter,
+    print_json,
+    print_table,
+    write_or_print,
+)
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
+from writecache_impl.explorer.writing import rendered, states_of_findings
 from writecache_impl.linux import LinuxTarget
 from writecache_impl.reproducing import reproduce
 from writecache_models.finding import (
@@ -19,6 +30,7 @@ from writecache_models.findings import (
     FINDINGS,
     finding_named,
 )
+from writecache_models.vectors import check_writable
 
 
 @click.command()
@@ -26,33 +38,60 @@ from writecache_models.findings import (
 @click.option("--reproduce", "kernel", help="A suite, a release, or the path of a kernel.")
 @MODULES
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def findings(name: str | None, kernel: str | None, modules: str | None, as_json: bool) -> int:
+@click.option("--html", is_flag=True, help="Make a page to step through the traces in a browser.")
+@OUTPUT
+def findings(
+    name: str | None,
+    kernel: str | None,
+    modules: str | None,
+    as_json: bool,
+    html: bool,
+    output: Path | None,
+) -> int:
     """List the findings; show one; or reproduce one on a live kernel.
 
     A finding is shown by its trace on the faithful reference, which breaks the contract, and on the
     repaired one, which keeps it.  With --reproduce exit code 0 says that the kernel showed it, 1
-    that it did not, 3 that no live kernel can show it here, and why.
+    that it did not, 3 that no live kernel can show it here, and why.  With --html one page shows
+    every moment of all findings' traces, or of one's: it needs no server and no network.
 
     \b
     Examples:
       writecache findings
       writecache findings run-over-duplicate
       writecache findings run-over-duplicate --reproduce sid
+      writecache findings --html -o findings.html
     """
+    if html and (as_json or kernel is not None):
+        raise click.UsageError("--html goes with neither --json nor --reproduce")
+    if output is not None and not html:
+        raise click.UsageError("-o needs --html")
     if name is None:
         if kernel is not None:
             raise click.UsageError("--reproduce needs the name of a finding")
-        return _list(as_json)
+        return _explore(FINDINGS, output) if html else _list(as_json)
     try:
         finding = finding_named(name)
     except KeyError:
         raise click.UsageError(
             f"no finding is called {name!r}: see `writecache findings`"
         ) from None
+    if html:
+        return _explore((finding,), output)
     if kernel is not None:
         check_modules((kernel,), modules)
         return _reproduce(finding, kernel, modules, as_json)
     return _show(finding, as_json)
+
+
+def _explore(chosen: Sequence[Finding], output: Path | None) -> int:
+    """Play the traces of findings, and write the trace explorer's page."""
+    if output is not None:
+        check_writable(output)
+    with meter("playing", None, "steps") as bar:
+        whole = states_of_findings(chosen, tell=lambda: bar.advance(1))
+    write_or_print(rendered(whole, html=True), output)
+    return FINE
 
 
 def _list(as_json: bool) -> int:

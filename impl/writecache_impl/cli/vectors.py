@@ -1,12 +1,8 @@
-"""`writecache vectors`: check, record, show, and what of the specification they reach."""
+"""`writecache vectors`: check, record, and what of the specification they reach."""
 
-import json
-import sys
 import time
 from collections.abc import Iterable
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -16,7 +12,6 @@ from writecache_impl.cli.common import (
     check_modules,
     meter,
     print_json,
-    print_table,
     seed_option,
     traces_in,
 )
@@ -201,45 +196,6 @@ def _record(
                 recorded.append(trace)
             bar.advance(1)
     return recorded, None if recorded else "no trace came to a step that could be recorded"
-
-
-@vectors.command()
-@FILES
-@click.option("--trace", "name", help="Only the trace of this name.")
-@click.option("--json", "as_json", is_flag=True, help="Print the traces as JSON Lines.")
-def show(files: tuple[Path, ...], name: str | None, as_json: bool) -> int:
-    """Show what is in vectors, step by step.
-
-    As JSON Lines they are what a vector file holds.
-
-    Example: writecache vectors show --trace plain-1-0 v.jsonl.xz
-    """
-    shown = 0
-    if as_json and isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # what the files are
-    for trace in traces_in(named_or_shipped(files)):
-        if name is not None and trace.name != name:
-            continue
-        shown += 1
-        if as_json:
-            print("\n".join(trace.lines()))
-            continue
-        print_table(
-            f"{trace.name}: {trace.table} on Linux {trace.kernel}, target {trace.target}",
-            ("step", "operation", "status", "result"),
-            [
-                [number, json.dumps(op), seen.get("status"), _result(seen)]
-                for number, (op, seen) in enumerate(trace.steps)
-            ],
-        )
-    if name is not None and not shown:
-        raise VectorError(f"no trace is called {name}")
-    return FINE
-
-
-def _result(seen: dict[str, Any]) -> str:
-    keys = ("panic", "hang", "errno", "error", "read", "schedule")
-    return ", ".join(f"{key} {seen[key]}" for key in keys if key in seen)
 
 
 @vectors.command()

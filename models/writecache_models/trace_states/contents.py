@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from writecache_models.symbolic import MetadataSector
 from writecache_models.symbolic_memory import TORN, MemoryShape
-from writecache_models.trace_states.words import ranges, span
+from writecache_models.trace_states.words import span
 from writecache_models.world import Setting
 from writecache_spec.codec import decode_entries, decode_superblock
 from writecache_spec.layout import ENTRY_SIZE, MAGIC, SUPERBLOCK_SIZE, MemoryEntry, Superblock
@@ -133,11 +133,7 @@ def metadata_in_words(
     said += [
         f"entry {index}: sector {entry.original_sector}, seq {entry.seq_count}"
         for index, entry in shown
-        if entry != (0, 0)
     ]
-    blank = [index for index, entry in shown if entry == (0, 0)]
-    if blank:
-        said.append(f"entries {ranges(blank)}: zeros")
     if len(used) > len(shown):
         said.append(f"{len(used) - len(shown)} entries more")
     return "; ".join(said) or "all free"

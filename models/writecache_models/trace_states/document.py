@@ -28,6 +28,7 @@ from writecache_models.finding import Finding, Path, Symptom, Trace, faithful, r
 from writecache_models.judge import judge, with_schedules
 from writecache_models.observations import profile_of
 from writecache_models.trace import Trace as Vector
+from writecache_models.trace import VectorError
 from writecache_models.trace_states.failing import BROKEN
 from writecache_models.trace_states.following import follow, stuck
 from writecache_models.trace_states.memory import memory_in
@@ -49,6 +50,8 @@ FINDINGS_LIMIT: Final = 512
 VECTORS_LIMIT: Final = 16
 MOST_CRASHES: Final = 48
 """Moments of one step at which crashes are tried: of more, the first and the last ones."""
+LARGEST_DEVICE: Final = 2**17
+"""In sectors: 64 MiB.  Every sector of it is looked at, at every crash."""
 REPAIRED: Final = "--repaired"
 """Behind a finding's name: its trace on the repaired reference."""
 Tell = Callable[[], None]
@@ -56,8 +59,18 @@ Tell = Callable[[], None]
 
 
 def document(traces: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The whole document."""
-    return {"format": FORMAT, "version": VERSION, "traces": list(traces)}
+    """The whole document; of traces that have one name, the later ones get a number."""
+    names: set[str] = set()
+    listed = []
+    for trace in traces:
+        given = name = trace["name"]
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{given} ({number})"
+        names.add(name)
+        listed.append({**trace, "name": name})
+    return {"format": FORMAT, "version": VERSION, "traces": listed}
 
 
 def of_finding(finding: Finding, mended: bool, tell: Tell = lambda: None) -> dict[str, Any]:
@@ -113,9 +126,17 @@ def _with_end(steps: list[Step], path: Path, profile: Profile) -> list[Step]:
 def of_vector(
     trace: Vector, profile: Profile | None = None, tell: Tell = lambda: None
 ) -> dict[str, Any]:
-    """A recorded trace, or one that nobody has recorded yet, on the reference."""
-    profile = profile or profile_of(trace)
-    steps = list(play(trace, profile))
+    """A recorded trace, or one that nobody has recorded yet, on the reference.
+
+    Raises VectorError for one that cannot be played.
+    """
+    if max(trace.cache_sectors, trace.origin_sectors) > LARGEST_DEVICE:
+        raise VectorError(f"{trace.name}: a device of more than {LARGEST_DEVICE} sectors")
+    try:
+        profile = profile or profile_of(trace)
+        steps = list(play(trace, profile))
+    except ValueError as error:
+        raise VectorError(f"{trace.name}: {error}") from None
     if any(step.seen == "differs" for step in steps) and "logs" not in trace.extra:
         # The canonical schedule is not the recorded kernel's: look for one that is.
         trace = with_schedules(trace, judge(trace, profile))

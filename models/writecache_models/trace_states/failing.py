@@ -113,18 +113,18 @@ def read_rows(
     reader: Reader,
     values: Sequence[Hashable],
     allowed: Sequence[frozenset[Hashable]] | None,
+    begin: int = 0,
 ) -> list[list[Any]]:
-    """Rows of what a device reads as, neighbours joined that go on from one to the next."""
+    """Rows of what sectors from `begin` on read as; neighbours join that go on one from another."""
     rows: list[tuple[int, int, Kind, tuple[Kind, ...] | None, bool]] = []
-    for sector, value in enumerate(values):
+    for sector, value in enumerate(values, begin):
         kind = reader.kind("origin", sector, value)
         may = None
         fine = True
         if allowed is not None:
-            may = tuple(
-                sorted({reader.kind("origin", sector, one) for one in allowed[sector]}, key=str)
-            )
-            fine = value in allowed[sector]
+            values_here = allowed[sector - begin]
+            kinds = {reader.kind("origin", sector, one) for one in values_here}
+            may, fine = tuple(sorted(kinds, key=str)), value in values_here
         if rows:
             first, count, before, may_before, fine_before = rows[-1]
             if (

@@ -6,10 +6,10 @@ from typing import Any, Final
 from writecache_models.actions import ChoiceError, HangError, Outcome, PanicError
 from writecache_models.contract import Contract, FlushMessage, Request
 from writecache_models.crashing import Setting, begin, end, sectors_in, value_of
-from writecache_models.digests import content_digest
-from writecache_models.observations import agrees, observe, perform
+from writecache_models.observations import UnusableStepError, agrees, observe, perform
 from writecache_models.trace import BEGIN, TOGETHER, Observation, Op, Trace, script_of
 from writecache_models.trace_states.contents import ByteReader, in_words
+from writecache_models.trace_states.failing import read_rows
 from writecache_models.trace_states.moments import DEVICE, END, Step
 from writecache_models.trace_states.watched import WatchedDevices, WatchedMachine
 from writecache_models.trace_states.words import (
@@ -21,13 +21,22 @@ from writecache_spec.units import SECTOR_SIZE
 
 NOT_JUDGED_IMAGE: Final = "the trace begins with an image of a cache: nobody says what it promised"
 NOT_JUDGED_FAULT: Final = "a disk fails in this trace"
+_ROWS_READ: Final = 3
+"""Runs of sectors that a read's result names."""
 
 
 def play(trace: Trace, profile: Profile) -> Iterator[Step]:
-    """Play a trace, one step after the other, until it ends or the kernel dies or hangs."""
+    """Play a trace, one step after the other, until it ends or the kernel dies or hangs.
+
+    Raises UnusableStepError.
+    """
     player = _Player(trace, profile)
-    for op, seen in trace.steps:
-        yield player.step(op, seen)
+    for number, (op, seen) in enumerate(trace.steps):
+        try:
+            step = player.step(op, seen)
+        except UnusableStepError as error:
+            raise UnusableStepError(f"step {number}: {error}") from None
+        yield step
         if player.is_dead:
             return
 
@@ -60,6 +69,10 @@ class _Player:
         elif op[0] == "open" and not outcome.errno:
             machine.table_line = op[1] if len(op) > 1 else self.trace.table
         self._show_contract()
+        if outcome is not None and outcome.errno and machine.wc is None:
+            # No table has been taken yet: nothing is owed to anybody.
+            machine.contract = None
+            machine.noted = [moment._replace(contract=None) for moment in machine.noted]
         if machine.n_left_out:
             machine.note(DEVICE, f"({machine.n_left_out} moments more are left out)")
         machine.note(END, f"{op_in_words(op)}: {result}")
@@ -99,7 +112,8 @@ class _Player:
         except ChoiceError:
             self.is_dead = True
             return Outcome(), "the schedule of the recording cannot be followed any further"
-        return outcome, _returned(outcome)
+        first = whole[-2] if whole[-3:-2] == ["read"] else 0
+        return outcome, _returned(outcome, first)
 
     def _end(
         self, op: Op, begun: tuple[FlushMessage, list[Request]] | None, outcome: Outcome
@@ -150,14 +164,19 @@ def _disk(image: bytes) -> Volatile:
     return Volatile(dict(enumerate(sectors_in(_whole(image)))))
 
 
-def _returned(outcome: Outcome) -> str:
+def _returned(outcome: Outcome, first: int = 0) -> str:
+    """What an operation returned; a read began at sector `first`."""
     if outcome.parts:
         return " | ".join(map(_returned, outcome.parts))
     if outcome.errno:
         return f"{outcome.errno}: {outcome.message}" if outcome.message else outcome.errno
-    if outcome.data is not None:
-        return f"success, SHA-256 {content_digest(outcome.data)}\u2026"
-    return "success"
+    if outcome.data is None:
+        return "success"
+    values = [value_of(one) or None for one in sectors_in(outcome.data)]
+    read = read_rows(ByteReader(None), values, None, first)
+    said = [f"{where}: {what}" for where, what, *_ in read[:_ROWS_READ]]
+    more = [f"{len(read) - _ROWS_READ} runs more"] if len(read) > _ROWS_READ else []
+    return f"reads {', '.join([*said, *more])}"
 
 
 def words_of(value: Any, sector: int) -> str:

@@ -7,7 +7,7 @@ from writecache_models.trace import TOGETHER
 from writecache_spec import effects as done
 from writecache_spec import events as happens
 from writecache_spec.effects import Effect
-from writecache_spec.events import Bio, Event, Job, Op
+from writecache_spec.events import Bio, BioPrivate, Event, Job, Op
 from writecache_spec.layout import REGION_SECTORS
 from writecache_spec.units import U64_MAX
 
@@ -95,7 +95,8 @@ def event_in_words(event: Event) -> str:
             return f"map: {request(bio)}"
         case happens.EndIo(bio, private, failed):
             how = "has failed" if failed else "has been done"
-            return f"end_io: {request(bio)} {how} (was counted as {private.value})"
+            counted = "" if private is BioPrivate.NONE else f" (it was {private.value})"
+            return f"end_io: {request(bio)} {how}{counted}"
         case happens.CopyEnd(job, failed):
             return f"copy of {_job(job)} has {'failed' if failed else 'ended'}"
         case happens.Message(words):
