@@ -71,7 +71,7 @@ machines: $(READY)
 # The site: docs/_build/html/index.html.  Warnings are errors; links inside are followed.
 docs: $(READY)
 	PYTHONPATH=docs $(BIN)/python -m writecache_docs docs/_build/source
-	$(BIN)/sphinx-build -q -W --keep-going -n -c docs docs/_build/source docs/_build/html
+	PYTHONPATH=docs $(BIN)/sphinx-build -q -W --keep-going -n -c docs docs/_build/source docs/_build/html
 	PYTHONPATH=docs $(BIN)/python -m writecache_docs.links docs/_build/html
 
 # Manual pages, section 8: docs/_build/man.

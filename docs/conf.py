@@ -13,7 +13,7 @@ author = "The writecache-reference developers"
 copyright = f"{author}; GPL-2.0-only"
 release = version = version_of("writecache-reference")
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "writecache_docs.explorer"]
 myst_enable_extensions = ["deflist", "colon_fence", "attrs_block"]
 myst_heading_anchors = 3
 # Excerpts of C are excerpts: a lexer may not know where they end.

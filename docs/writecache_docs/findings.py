@@ -9,6 +9,8 @@ from writecache_models.finding import Finding
 from writecache_models.findings import FINDINGS
 
 PAGES: Final = Path(__file__).resolve().parents[2] / "findings"
+EXPLORER: Final = "explorer.html"
+"""Where the site has the trace explorer."""
 _PLACE: Final = "## Smallest trace\n"
 
 
@@ -24,7 +26,8 @@ def page(finding: Finding, text: str) -> str:
     picture = draw(f"{finding.name}: {finding.title}", lines_of(finding))
     more = (
         f"`writecache findings {finding.name}` plays it; step through it in the"
-        f" [trace explorer](../trace-explorer.md)."
+        f' <a href="../{EXPLORER}#{finding.name}">trace explorer</a>'
+        " ([how to use it](../trace-explorer.md))."
     )
     return f"{before}{place}{after.partition(_NEXT)[0].rstrip()}\n\n{picture}\n\n{more}\n" + (
         f"{_NEXT}{after.partition(_NEXT)[2]}" if _NEXT in after else ""

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from html import escape
 from importlib import resources
 from string import Template
 from typing import Any, Final
@@ -36,8 +37,22 @@ def page(document: Mapping[str, Any]) -> str:
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    parts = {"policy": policy, "style": style, "script": script, "data": embedded(document)}
+    parts = {
+        "policy": policy,
+        "style": style,
+        "script": script,
+        "data": embedded(document),
+        "names": _names(document),
+    }
     return Template(html).substitute(parts)
+
+
+def _names(document: Mapping[str, Any]) -> str:
+    """The traces, as places that a link can lead to where no script runs."""
+    return "".join(
+        f'<li id="{escape(trace["name"])}">{escape(trace["name"])}: {escape(trace["title"])}</li>'
+        for trace in document.get("traces", ())
+    )
 
 
 def _hash(content: str) -> str:

@@ -26,7 +26,7 @@ SHOWN_IN_DOCS: Final = {
 
 def states_of_findings(
     findings: Iterable[Finding] = FINDINGS,
-    page_of: Callable[[str], str] | None = None,
+    page_of: Callable[[str], str | None] | None = None,
     tell: Tell = lambda: None,
 ) -> dict[str, Any]:
     """A document of findings, each on the faithful and on the repaired reference.
@@ -37,12 +37,13 @@ def states_of_findings(
 
 
 def _of_findings(
-    findings: Iterable[Finding], page_of: Callable[[str], str] | None, tell: Tell
+    findings: Iterable[Finding], page_of: Callable[[str], str | None] | None, tell: Tell
 ) -> Iterable[dict[str, Any]]:
     for finding in findings:
         for mended in (False, True):
             trace = of_finding(finding, mended, tell)
-            yield trace if page_of is None else {**trace, "page": page_of(finding.name)}
+            where = None if page_of is None else page_of(finding.name)
+            yield trace if where is None else {**trace, "page": where}
 
 
 def states_of_vectors(
@@ -52,7 +53,7 @@ def states_of_vectors(
     return document(of_vector(trace, profile, tell) for trace in traces)
 
 
-def write_docs_page(path: Path, page_of: Callable[[str], str] | None = None) -> None:
+def write_docs_page(path: Path, page_of: Callable[[str], str | None] | None = None) -> None:
     """Write the page of the documentation: all findings, and some recorded traces.
 
     `page_of` says where a finding of this name is described, relative to the page.  Raises
