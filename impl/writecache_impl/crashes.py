@@ -8,22 +8,32 @@ the reference shows, byte for byte.
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 
 from writecache_impl.judging import Workers, default_jobs
-from writecache_impl.linux import UNUSABLE, KernelUnavailable, LinuxTarget, one_line
+from writecache_impl.linux import (
+    UNUSABLE,
+    BootOptions,
+    KernelUnavailable,
+    LinuxTarget,
+    Session,
+    one_line,
+)
+from writecache_impl.linux.memorylog import Event, Store
 from writecache_impl.linux.writelog import Entry
 from writecache_impl.live import LONGEST_OPERATION, check_release
 from writecache_impl.logging_kernels import tells_flushes_apart
 from writecache_impl.recording import HungError, record
 from writecache_models.crashing import Setting
 from writecache_models.judge import Report, judge
-from writecache_models.logged_crashes import Happened, Image, Judged, Written, judge_crashes
-from writecache_models.trace import ONE_LOG, Trace
+from writecache_models.log_lines import Fenced, Stored
+from writecache_models.logged_crashes import Judged, judge_crashes
+from writecache_models.logged_moments import Happened, Image, Logged, Written
+from writecache_models.trace import MEMORY_LOG, ONE_LOG, Trace
 from writecache_models.workloads import generate
 from writecache_spec.events import Device
 from writecache_spec.profile import Profile, profile_for_kernel
@@ -81,35 +91,53 @@ class CrashResult:
         }
 
 
-def draw(seed: str, target: str) -> Trace:
-    """A small trace of one table, its steps without observations."""
+def draw(seed: str, target: str, memory: bool = False) -> Trace:
+    """A small trace of one table, its steps without observations.
+
+    With `memory` it is of mode `p`, which stores to persistent memory.
+    """
     random = Random(seed)
     number = 0
     while True:
-        trace = generate(f"{seed}.{number}", random.choice(FAMILIES), target)
-        if trace.origin_sectors <= LARGEST_ORIGIN:
-            return trace.with_logs(ONE_LOG)
+        trace = generate(f"{seed}.{number}", random.choice(FAMILIES), target, memory)
+        is_in_memory = trace.table.startswith("p ")
+        if trace.origin_sectors <= LARGEST_ORIGIN and is_in_memory == memory:
+            return trace.with_logs(MEMORY_LOG if memory else ONE_LOG)
         number += 1
 
 
 def play(target: LinuxTarget, trace: Trace) -> list[Happened]:
-    """Play a trace with one log under both devices, as far as the kernel lives; what happened.
+    """Play a trace with one log of both devices, as far as the kernel lives; what happened.
 
     Raises one of `linux.UNUSABLE`, LogError among them: a log, replayed, is not what its device
     holds.
     """
     session = target.open_trace(trace.header())
-    assert session.logs is not None
     happened: list[Happened] = []
     for op in trace.ops:
         step = session.step(op)
         if session.ended:
             return happened
         if step is not None:
-            log = (_written(entry, trace.origin_sectors) for entry in session.logs.entries["both"])
-            happened.append(Happened(op, "errno" in step, tuple(log)))
+            happened.append(Happened(op, "errno" in step, tuple(_log(session))))
     session.end_logs()
     return happened
+
+
+def _log(session: Session) -> Iterator[Logged]:
+    """What was logged in the last step."""
+    if session.logs is not None:
+        entries = session.logs.entries["both"]
+        yield from (_written(entry, session.parsed.origin_sectors) for entry in entries)
+    elif session.memory_log is not None:
+        yield from map(_used, session.memory_log.events)
+
+
+def _used(event: Event) -> Logged:
+    """An entry of the log of persistent memory, with the origin's."""
+    if isinstance(event, Entry):
+        return Written(Device.ORIGIN, event.flags, event.sector, event.content)
+    return Stored(*event) if isinstance(event, Store) else Fenced()
 
 
 def _written(entry: Entry, origin_sectors: int) -> Written:
@@ -134,12 +162,14 @@ def crash_kernel(
     Raises one of `linux.UNUSABLE` where there is no kernel to be judged.
     """
     with (
-        LinuxTarget(kernel, modules=modules, op_seconds=LONGEST_OPERATION) as target,
+        LinuxTarget(
+            kernel, modules=modules, op_seconds=LONGEST_OPERATION, options=BootOptions(logs=True)
+        ) as target,
         Workers(default_jobs()) as workers,
     ):
         if profile is None:
             check_release(target)
-        if not tells_flushes_apart(target):
+        if not (target.has_memory or tells_flushes_apart(target)):
             raise KernelUnavailable("a log under both devices does not say whose its flushes are")
         run = _Run(target, workers, profile, CrashResult(kernel, target.kernel_version), seed)
         started = time.monotonic()
@@ -180,7 +210,8 @@ class _Run:
 
     def trace(self, number: int) -> None:
         """Play one more trace, and let its crashes be judged."""
-        trace = draw(f"{self.seed}-{number}", self.target.target_version)
+        memory = self.target.has_memory
+        trace = draw(f"{self.seed}-{number}", self.target.target_version, memory)
         try:
             happened = play(self.target, trace)
         except UNUSABLE as error:
@@ -196,6 +227,7 @@ class _Run:
             limit=IMAGES_OF_A_MOMENT,
             n_samples=IMAGES_RESUMED,
             seed=trace.name,
+            memory=memory,
         )
         self.crashes.append((trace, judged))
         self.collect(MOST_WAITING)

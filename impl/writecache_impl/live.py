@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from writecache_impl.judging import Judges
-from writecache_impl.linux import UNUSABLE, KernelUnavailable, LinuxTarget, one_line
-from writecache_impl.logging_kernels import kinds_of_logs
+from writecache_impl.linux import UNUSABLE, BootOptions, KernelUnavailable, LinuxTarget, one_line
+from writecache_impl.logging_kernels import can_be_logged, kinds_of_logs
 from writecache_impl.recording import HungError, record
 from writecache_models.judge import Report, judge
 from writecache_models.shrink import shrink
@@ -90,7 +90,11 @@ def judge_kernel(
     Raises one of `linux.UNUSABLE` where there is no kernel to be judged.
     """
     op_seconds = AFTER_ERRORS if family == FAILING else LONGEST_OPERATION
-    with LinuxTarget(kernel, modules=modules, op_seconds=op_seconds) as target, Judges() as judges:
+    options = BootOptions(logs=io_order)
+    with (
+        LinuxTarget(kernel, modules=modules, op_seconds=op_seconds, options=options) as target,
+        Judges() as judges,
+    ):
         if profile is None:
             check_release(target)
         result = LiveResult(kernel, target.kernel_version, target.target_version)
@@ -105,8 +109,11 @@ def judge_kernel(
             if elapsed >= seconds or (max_steps is not None and played >= max_steps):
                 break
             drawn = generate(f"{seed}-{number}", family, result.target, memory)
-            trace = _played(target, drawn.with_logs(logs[number % len(logs)]), result)
+            kind = logs[number % len(logs)]
             number += 1
+            if not can_be_logged(drawn, kind):
+                continue
+            trace = _played(target, drawn.with_logs(kind), result)
             result.log_entries += n_logged(trace)
             if trace.steps:
                 played += len(trace.steps)

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from writecache_impl.linux import LinuxTarget
 from writecache_models.log_lines import FLUSH
-from writecache_models.trace import LOGS, NO_LOGS, ONE_LOG
+from writecache_models.trace import LOGS, MEMORY_LOG, NO_LOGS, ONE_LOG, Trace
 
 _PROBE: Final[dict[str, Any]] = {
     "table": "s ORIGIN CACHE 4096 0",
@@ -25,8 +25,20 @@ def tells_flushes_apart(target: LinuxTarget) -> bool:
 
 def kinds_of_logs(target: LinuxTarget) -> tuple[str, ...]:
     """The kinds of logs by which the order of a kernel's writes can be judged."""
+    if target.has_memory:
+        return (MEMORY_LOG,)
     return tuple(
         kind
         for kind in LOGS
-        if kind != NO_LOGS and (kind != ONE_LOG or tells_flushes_apart(target))
+        if kind not in (NO_LOGS, MEMORY_LOG) and (kind != ONE_LOG or tells_flushes_apart(target))
     )
+
+
+def can_be_logged(trace: Trace, kind: str) -> bool:
+    """Whether a log of this kind can say what a trace does.
+
+    A log of persistent memory is of dm-writecache's own stores: every table is of mode `p`, its
+    devices in their places.
+    """
+    tables = [trace.table, *(op[1] for op in trace.ops if op[0] == "open" and len(op) > 1)]
+    return kind != MEMORY_LOG or all(table.startswith("p ORIGIN CACHE ") for table in tables)

@@ -176,7 +176,9 @@ class Core(ABC):
                     self._timers.pop(timer, None)
                 case Sleep(_, rest):
                     self._rest = rest
-                case Log() | AwaitWorkQueue() | Fence():
+                case Fence():
+                    self.devices.fence()
+                case Log() | AwaitWorkQueue():
                     pass
                 case StoreSuperblock() | StoreEntry() | StoreBlock() | LoadBlock():
                     self._use_memory(wc.config, effect)

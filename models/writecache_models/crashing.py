@@ -261,14 +261,18 @@ def _kept_from_origin(
 
 
 def read_everything(
-    setting: Setting, machine: Machine, contract: Contract
+    setting: Setting, machine: Machine, contract: Contract, at_once: int | None = None
 ) -> list[tuple[str, int | None]]:
-    """Read everything, and say what is wrong with it."""
-    outcome = machine.read(0, setting.origin_sectors)
-    if outcome.data is None:
-        return [(_refused("read", outcome.errno), None)]
-    wrong = contract.read(0, map(value_of, sectors_in(outcome.data)))
-    return [(_wrong(value), sector) for sector, value in wrong]
+    """Read everything, so many sectors at once or all, and say what is wrong with it."""
+    n_sectors = at_once or setting.origin_sectors
+    wrong: list[tuple[str, int | None]] = []
+    for first in range(0, setting.origin_sectors, n_sectors):
+        outcome = machine.read(first, min(n_sectors, setting.origin_sectors - first))
+        if outcome.data is None:
+            return [(_refused("read", outcome.errno), None)]
+        values = map(value_of, sectors_in(outcome.data))
+        wrong += ((_wrong(value), sector) for sector, value in contract.read(first, values))
+    return wrong
 
 
 def _refused(name: str, errno: str | None) -> str:

@@ -131,6 +131,9 @@ class Devices:
     def flush(self, device: Device) -> None:
         """Make durable what was written: here everything is at once."""
 
+    def fence(self) -> None:
+        """Make durable what was stored: here everything is at once."""
+
     # What only devices with logs of what is written care for (`logged`).
 
     @property

@@ -24,6 +24,18 @@ class Entry(NamedTuple):
     """None in a flush or a discard."""
 
 
+class Stored(NamedTuple):
+    """A word of persistent memory."""
+
+    place: int
+    """Of its first byte on the cache device; a multiple of 8."""
+    word: bytes
+
+
+class Fenced(NamedTuple):
+    """What was stored is durable."""
+
+
 Render = Callable[[Entry], Line]
 """What a step would say of an entry: bytes that nobody defines are known only there."""
 

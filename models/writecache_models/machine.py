@@ -18,6 +18,7 @@ from writecache_spec.effects import (
     AwaitWorkQueue,
     Broken,
     Effect,
+    Fence,
     FlushDevice,
     StoreEntry,
     StoreSuperblock,
@@ -101,6 +102,8 @@ class Machine(Several):
                 self.devices.store(start_sector, effect)
             elif isinstance(effect, FlushDevice):
                 self.devices.flush(effect.device)
+            elif isinstance(effect, Fence):
+                self.devices.fence()
         self.devices.forget_metadata()
 
     def resume(self) -> Outcome:

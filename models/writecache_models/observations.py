@@ -9,8 +9,10 @@ from writecache_models.digests import content_digest
 from writecache_models.faults import fault_of
 from writecache_models.logged import LoggedDevices
 from writecache_models.machine import Machine
+from writecache_models.memory_log import MemoryLoggedDevices
 from writecache_models.trace import (
     BEGIN,
+    MEMORY_LOG,
     NO_LOGS,
     ONE_LOG,
     TARGETS_OWN,
@@ -41,6 +43,8 @@ def new_machine(trace: Trace, profile: Profile) -> Machine:
         machine = Machine(profile, Devices(cache, origin))
         machine.cache_reads_slowly = bool(trace.extra.get("cache_delay"))
         return machine
+    if logs == MEMORY_LOG:
+        return Machine(profile, MemoryLoggedDevices(cache, origin))
     return Machine(profile, LoggedDevices(cache, origin, together=logs == ONE_LOG))
 
 

@@ -68,12 +68,14 @@ LONGEST_DELAY: Final = 10_000
 """Of a write of the origin, in milliseconds."""
 NO_LOGS: Final = "none"
 ONE_LOG: Final = "one"
-LOGS: Final = (NO_LOGS, "each", ONE_LOG)
+MEMORY_LOG: Final = "memory"
+LOGS: Final = (NO_LOGS, "each", ONE_LOG, MEMORY_LOG)
 """The header's `logs`: whether what was written to the devices was logged (`write_log`).
 
 Each has a log, or both have one, as regions of one device, the origin first.  Then steps have a key
 `log`: by device, or for `both`, what was logged, `[flags, sector, length, digest]`; a flush in the
-one log has its device's first sector."""
+one log has its device's first sector.  In a log of `memory` the cache's part are stores and fences
+(`memory_log`)."""
 LONGEST_SLEEP: Final = 600_000
 """In milliseconds."""
 _TAG_LIMIT: Final = 2**64

@@ -9,6 +9,7 @@ from writecache_models.trace import (
     LARGEST_DEVICE,
     LOGS,
     LONGEST_DELAY,
+    MEMORY_LOG,
     NO_LOGS,
     TOGETHER,
     Observation,
@@ -163,6 +164,11 @@ def _is_log(value: object) -> bool:
     """Whether it holds entries by device: flags, sector, length, and perhaps a digest."""
     if not isinstance(value, dict) or not all(isinstance(one, list) for one in value.values()):
         return False
+    if value.keys() == {MEMORY_LOG}:
+        return all(
+            isinstance(entry, list) and entry and entry[0] in ("store", "fence", "origin")
+            for entry in value[MEMORY_LOG]
+        )
     entries = [entry for log in value.values() for entry in log]
     return all(
         isinstance(entry, list)

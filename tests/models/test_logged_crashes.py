@@ -10,20 +10,11 @@ from writecache_models.contract import Contract
 from writecache_models.crashing import Setting
 from writecache_models.devices import Devices
 from writecache_models.log_lines import FLUSH, FUA
-from writecache_models.logged_crashes import (
-    FAILED,
-    Happened,
-    Written,
-    activate,
-    finding_in,
-    image_of,
-    judge_crashes,
-    moments,
-)
+from writecache_models.logged_crashes import FAILED, activate, finding_in, judge_crashes
+from writecache_models.logged_moments import Happened, Image, Written, image_of, moments
 from writecache_models.machine import Machine
 from writecache_models.observations import perform
 from writecache_models.trace import Op
-from writecache_models.volatile import Volatile
 from writecache_spec.effects import WriteMetadata
 from writecache_spec.events import Device
 from writecache_spec.profile import PROFILES
@@ -104,7 +95,7 @@ def flushes() -> list[tuple[int, int]]:
         (step, number)
         for step, one in enumerate(happened())
         for number, entry in enumerate(one.log)
-        if entry.flags & FLUSH and step > 0
+        if isinstance(entry, Written) and entry.flags & FLUSH and step > 0
     ]
 
 
@@ -112,7 +103,9 @@ def test_a_log_in_which_flushes_are_lost_does_not() -> None:
     caught = set()
     for step, number in flushes():
         if any(finding is None for _, finding in judged(without(happened(), step, number), 400)):
-            caught.add((happened()[step].op[0], happened()[step].log[number].device))
+            entry = happened()[step].log[number]
+            assert isinstance(entry, Written)
+            caught.add((happened()[step].op[0], entry.device))
     # A commit's flush before its superblock; the origin's before what was copied is freed.
     assert ("flush", Device.CACHE) in caught
     assert ("message", Device.ORIGIN) in caught
@@ -124,6 +117,7 @@ def test_a_superblock_that_is_not_durable_is_found_out() -> None:
             log=tuple(
                 entry._replace(flags=0) if entry.flags & FUA and entry.sector == 0 else entry
                 for entry in one.log
+                if isinstance(entry, Written)
             )
         )
         for one in happened()
@@ -134,7 +128,8 @@ def test_a_superblock_that_is_not_durable_is_found_out() -> None:
 def test_every_entry_is_a_moment_and_one_with_fua_two() -> None:
     what = happened()
     n_entries = sum(len(one.log) for one in what)
-    n_fua = sum(bool(entry.flags & FUA) for one in what for entry in one.log)
+    entries = [entry for one in what for entry in one.log if isinstance(entry, Written)]
+    n_fua = sum(bool(entry.flags & FUA) for entry in entries)
     found = list(moments(what))
     assert n_fua > 0
     assert len(found) == n_entries + n_fua + len(what)
@@ -142,11 +137,11 @@ def test_every_entry_is_a_moment_and_one_with_fua_two() -> None:
 
 
 def test_a_device_that_comes_up_broken_is_told_apart() -> None:
-    assert activate(SETTING, (Volatile({}), Volatile({})), Contract()) == []
-    half = Volatile({0: (bytes(4) + b"\x01").ljust(512, b"\0")})
-    (what,) = activate(SETTING, (half, Volatile({})), Contract())
-    assert finding_in(SETTING, what, image_of(half.durable)) == "format-crash"
-    assert finding_in(SETTING, FAILED, image_of(half.durable)) is None
+    assert activate(SETTING, Image(b"", b""), Contract()) == []
+    half = image_of({0: (bytes(4) + b"\x01").ljust(512, b"\0")})
+    (what,) = activate(SETTING, Image(half, b""), Contract())
+    assert finding_in(SETTING, what, half) == "format-crash"
+    assert finding_in(SETTING, FAILED, half) is None
     assert finding_in(SETTING, what, b"") is None
 
 

@@ -61,15 +61,16 @@ def crash(
     """Let the power fail under a live kernel, at every entry of a log of what it writes.
 
     Random traces are played; what the kernel writes to both devices goes to one log
-    (dm-log-writes).  What a crash may leave, sector by sector, is activated by the reference, read,
+    (dm-log-writes).  Of persistent memory each store and each fence is logged, by the emulator.
+    What a crash may leave, by sectors or by words of 8 bytes, is activated by the reference, read,
     and judged by the contract; some of it is activated and read by the kernel too, and must come to
     the same bytes.  Contents that show a known finding are counted apart.  The first that is wrong
     otherwise ends the run.
 
-    The JSON object's keys: `seed`, `kernel`, `release`, `traces`, `log_entries`, `flushes`,
-    `images`, `distinct`, `resumed`, `findings` (numbers by name), `unexplained` (numbers by what is
-    wrong), `examples` of these (each with `what`, `step`, and as `image` the header of a trace that
-    holds it), `diverged` (names), `problem`, `seconds`.
+    The JSON object's keys: `seed`, `kernel`, `release`, `traces`, `log_entries`, `flushes` (and
+    fences), `images`, `distinct`, `resumed`, `findings` (numbers by name), `unexplained` (numbers
+    by what is wrong), `examples` of these (each with `what`, `step`, and as `image` the header of a
+    trace that holds it), `diverged` (names), `problem`, `seconds`.
 
     Example: writecache crash --target kernel:sid --seconds 120
     """
@@ -105,7 +106,7 @@ def _verdict(result: CrashResult) -> int:
         _say(f"kernel {result.kernel}: not judged to the end: {result.problem}")
         return NOT_JUDGED
     if not result.flushes:
-        _say("no flush in any log: nothing was promised, and nothing is proved")
+        _say("no flush and no fence in any log: nothing was promised, and nothing is proved")
         return NOT_JUDGED
     return FINE
 

@@ -11,7 +11,7 @@ without a terminal's driver, fast both ways.
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import initramfs
+from . import initramfs, memorylog
 from .boot import Machine
 from .private import BARRIER_BYTES, SMALLEST_CACHE_BYTES, BootOptions, Place
 
@@ -39,11 +39,12 @@ class EmulatedMachine(Machine):
     def _places(cls, options: BootOptions) -> Mapping[str, Place]:
         wanted = options.cache_bytes or SMALLEST_CACHE_BYTES
         size = -(-wanted // PMEM_ALIGNMENT) * PMEM_ALIGNMENT
-        return {
+        places = {
             "origin": Place(file="origin", size=options.disk_bytes),
             "cache": Place(file="memory", size=size, offset=PMEM_START, tail=TAIL_BYTES),
             "barrier": Place(file="barrier", size=BARRIER_BYTES),
         }
+        return {**places, **memorylog.PLACES} if options.logs else places
 
     def _command(self, line: int) -> list[str]:
         root = self.image.emulator
@@ -66,6 +67,7 @@ class EmulatedMachine(Machine):
         )
         return [
             *self._board(root),
+            *(self._plugin() if self.options.logs else ()),
             *self._devices(line),
             *("-kernel", str(self.image.path), "-initrd", str(first), "-append", boot_line),
         ]
@@ -84,14 +86,36 @@ class EmulatedMachine(Machine):
             *("-object", f"memory-backend-file,id=ram,size={size},mem-path={memory},share=on"),
         ]
 
+    def _plugin(self) -> list[str]:
+        """Return what logs the use of persistent memory, and the origin's disk beside it."""
+        pmem = self.private.places["cache"]
+        arguments = {
+            "memory": self.private.fast / pmem.file,
+            "first": pmem.offset,
+            "size": pmem.size,
+            "log": self.private.fast / memorylog.MEMORY,
+            "disk": self.private.fast / memorylog.DISK,
+        }
+        words = [str(memorylog.plugin()), *(f"{name}={value}" for name, value in arguments.items())]
+        return ["-plugin", ",".join(words)]
+
+    def _drive(self, name: str) -> str:
+        """Return how a disk is to be attached; with logs, the origin's says what it does."""
+        place = self.private.fast / name
+        if name != "origin" or not self.options.logs:
+            return f"file={place},format=raw,cache=unsafe"
+        log = f"log.driver=file,log.filename={self.private.fast / memorylog.DISK}"
+        log += ",log-sector-size=512"
+        return f"driver=blklogwrites,file.driver=file,file.filename={place},{log},cache=writeback"
+
     def _devices(self, line: int) -> list[str]:
         """Return the disks, the console, the line, the host's files."""
         arguments = ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
         arguments += ["-device", "virtio-serial-pci", "-chardev", f"socket,id=line,fd={line}"]
         arguments += ["-device", "virtserialport,chardev=line"]
         for name in ("origin", "barrier"):
-            drive = f"file={self.private.fast / name},format=raw,cache=unsafe,discard=unmap"
-            arguments += ["-drive", f"{drive},if=none,id={name}"]
+            drive = f"{self._drive(name)},discard=unmap,if=none,id={name}"
+            arguments += ["-drive", drive]
             arguments += ["-device", f"virtio-blk-pci,drive={name}"]
         shared = (
             (initramfs.ROOT_TAG, "/", ",readonly=on"),

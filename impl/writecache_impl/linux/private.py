@@ -39,7 +39,7 @@ class BootOptions:
     disk_bytes: int = 1 << 30
     cache_bytes: int | None = None
     """The cache's size, rounded up where it is persistent memory (None: the machine chooses)."""
-    boot_s: float = 60.0
+    boot_s: float = 120.0
     settle_s: float = 5.0
     exclusive: bool = True
     """An operation runs with real-time priority: more of the same from run to run."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from .boot import Machine
 from .content import SECTOR_BYTES, ContentHash
 from .errors import KernelDied, KernelHung, KernelUnavailable
-from .trace import NO_LOGS, Op, Step, TraceHeader, check_op, named_start_sectors
+from .memorylog import TraceMemoryLog
+from .trace import MEMORY_LOG, Op, Step, TraceHeader, check_op, named_start_sectors
 from .writelog import TraceLogs, WriteLog
 
 if TYPE_CHECKING:
@@ -33,16 +34,20 @@ class Session:
             "cache": (parsed.cache_image, parsed.cache_sectors * SECTOR_BYTES),
             "origin": (parsed.origin_image, parsed.origin_sectors * SECTOR_BYTES),
         }
+        self.memory_log: TraceMemoryLog | None = None
         self.logs = self._begin_logs(images)
         self.contents: dict[str, ContentHash] = {}
         for name, (image, size) in images.items():
             machine.private.set_disk(name, image)
             if name in target.hashed:
                 self.contents[name] = ContentHash(machine.disks[name], size)
+        if parsed.logs == MEMORY_LOG:
+            whole = (image.ljust(size, b"\0") for image, size in images.values())
+            self.memory_log = TraceMemoryLog(target.memory_log(machine), *whole)
 
     def _begin_logs(self, images: dict[str, tuple[bytes, int]]) -> TraceLogs | None:
         """Return the logs that the trace's header asks for, empty."""
-        names = {NO_LOGS: (), "each": ("cache", "origin"), "one": ("both",)}[self.parsed.logs]
+        names = {"each": ("cache", "origin"), "one": ("both",)}.get(self.parsed.logs, ())
         logs = {}
         for name in names:
             disk = "origin-log" if name == "origin" else "cache-log"
@@ -69,7 +74,7 @@ class Session:
         """
         for op in ops:
             check_op(op)
-            if self.logs and op[0] == "fail":
+            if (self.logs or self.memory_log) and op[0] == "fail":
                 raise ValueError("a disk with a log does not fail")
             if op[0] == "fail" and not self.target.can_fail:
                 raise KernelUnavailable("this kernel has no target flakey (dm-flakey)")
@@ -114,6 +119,9 @@ class Session:
             self.logs.look(self.machine.disks)
             hashed = self.contents.get("cache")
             seen["log"] = self.logs.described(hashed.undefined if hashed else ())
+        if self.memory_log:
+            self.memory_log.look()
+            seen["log"] = {MEMORY_LOG: self.memory_log.described()}
         if self.target.columns is None:
             return seen
         return {key: seen[key] for key in seen if key in self.target.columns | ALWAYS}
@@ -123,8 +131,11 @@ class Session:
 
         Raises LogError where a log, replayed, is not what its device holds.
         """
-        assert self.logs is not None
         self.ended = True
+        if self.memory_log:
+            self.memory_log.check(self.disk("cache"), self.disk("origin"))
+            return
+        assert self.logs is not None
         self.machine.send(["end logs"])
         self.machine.receive(self.target.op_seconds)
         self.logs.look(self.machine.disks)

@@ -18,10 +18,11 @@ from .boot import Machine
 from .content import SECTOR_BYTES
 from .errors import KernelDied, KernelHung, KernelUnavailable
 from .machines import start
+from .memorylog import DISK, MEMORY, MemoryLog
 from .private import BootOptions
 from .session import Session
 from .suites import KernelImage, locate, remember_target
-from .trace import NO_LOGS, Op, Step, TraceHeader
+from .trace import MEMORY_LOG, NO_LOGS, Op, Step, TraceHeader
 
 BATCH_OPS = 64
 RESET_SECONDS = 60.0
@@ -56,6 +57,7 @@ class LinuxTarget:
         self.console = ""
         """What the last kernel that died or hung left on its console."""
         self._machine: Machine | None = None
+        self._memory_log: tuple[Machine, MemoryLog] | None = None
         self._hello: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -120,6 +122,17 @@ class LinuxTarget:
         self.machine()
         return bool(self._hello["memory"])
 
+    def memory_log(self, machine: Machine) -> MemoryLog:
+        """Return the log of a machine's use of persistent memory."""
+        if self.image.emulator is None:
+            raise KernelUnavailable("this kernel has no persistent memory to be logged")
+        if self._memory_log is None or self._memory_log[0] is not machine:
+            first, size = self._hello["code"]
+            disks = machine.disks
+            log = MemoryLog(disks[MEMORY], disks[DISK], range(first, first + size))
+            self._memory_log = machine, log
+        return self._memory_log[1]
+
     def header(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """Return a trace's header with who recorded it filled in."""
         return {
@@ -140,12 +153,16 @@ class LinuxTarget:
             logs = parsed.logs != NO_LOGS
             cache_bytes, origin_bytes = (n * SECTOR_BYTES for n in sectors)
             machine = self.machine(cache_bytes, origin_bytes, logs)
-            if logs and not self._hello["logs"]:
+            by_guest = NO_LOGS if parsed.logs == MEMORY_LOG else parsed.logs
+            if by_guest != NO_LOGS and not self._hello["logs"]:
                 raise KernelUnavailable("this kernel has no target log-writes (dm-log-writes)")
+            if parsed.logs == MEMORY_LOG and self.memory_log(machine).nearly_full:
+                self.close()
+                machine = self.machine(cache_bytes, origin_bytes, logs)
             delays = parsed.cache_delay, parsed.origin_delay
             if any(delays) and not self._hello["delays"]:
                 raise KernelUnavailable("this kernel has no target delay (dm-delay)")
-            machine.send(["reset", parsed.table, *sectors, delays, parsed.logs])
+            machine.send(["reset", parsed.table, *sectors, delays, by_guest])
             try:
                 machine.receive(RESET_SECONDS)
                 break
@@ -169,7 +186,7 @@ class LinuxTarget:
         """
         session = self.open_trace(header)
         yield from self._play(session, ops)
-        if session.logs and not session.ended:
+        if (session.logs or session.memory_log) and not session.ended:
             session.end_logs()
 
     def _play(self, session: Session, ops: Iterable[Op]) -> Iterator[Step]:

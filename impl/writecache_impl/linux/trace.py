@@ -29,8 +29,9 @@ MOST_AT_ONCE = 8
 DISKS = ("cache", "origin")
 FAULTS = ("error", "flakey")
 NO_LOGS = "none"
-LOGS = (NO_LOGS, "each", "one")
-"""How a trace can be logged (`guest.logs`)."""
+MEMORY_LOG = "memory"
+LOGS = (NO_LOGS, "each", "one", MEMORY_LOG)
+"""How a trace can be logged (`guest.logs`, `memorylog`)."""
 LONGEST_DELAY = 10_000
 
 
@@ -48,7 +49,8 @@ class TraceHeader:
     origin_delay: int = 0
     """Milliseconds that each write of the origin takes longer."""
     logs: str = NO_LOGS
-    """Of what is written: none, one for `each` device, or `one` for both."""
+    """Of what is written: none, one for `each` device, or `one` for both; or of what is stored in
+    persistent memory, and written to the origin."""
 
     @classmethod
     def parse(cls, header: Mapping[str, Any]) -> "TraceHeader":

@@ -66,8 +66,9 @@ class WriteLog:
             size = 0 if flags & DISCARD else n_sectors * SECTOR_BYTES
             if self.at + size > self.size:
                 break
-            yield Entry(flags, sector, n_sectors, self.disk[self.at : self.at + size])
+            data = self.disk[self.at : self.at + size]
             self.at += size
+            yield Entry(flags, sector, n_sectors, data)
         raise LogError("the log is full")
 
 

@@ -72,6 +72,19 @@ def load_modules(modules: Iterable[tuple[str, str]]) -> None:
             os.close(fd)
 
 
+def module_code(name: str) -> tuple[int, int]:
+    """Return the address and size of a module in memory; zeros where it is built in.
+
+    Kernel facts: a line of ``/proc/modules`` is name, size, users, who uses it, state, address.
+    """
+    with open("/proc/modules") as modules:
+        for line in modules:
+            words = line.split()
+            if words[0] == name:
+                return int(words[5], 16), int(words[1])
+    return 0, 0
+
+
 def kernel_version(release: str, build: str) -> str:
     """Return a kernel's version and flavour; Debian's ordinary releases do not say the version.
 

@@ -24,6 +24,7 @@ from .kernel import (
     fix_io_priority,
     kernel_version,
     load_modules,
+    module_code,
     mount,
     power_off,
     set_io_scheduler,
@@ -101,6 +102,7 @@ class Guest:
             "fails": self.fails,
             "logs": self.logs,
             "memory": self.memory,
+            "code": module_code("dm_writecache"),
         }
 
     def play(self, ops: list[list[Any]], lockstep: bool) -> None:
