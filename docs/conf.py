@@ -24,6 +24,9 @@ nitpicky = True
 man_pages = all_man_pages()
 man_show_urls = True
 
+# Options begin with two hyphens, here and in the pages for man.
+smartquotes = False
+
 html_theme = "furo"
 html_title = "dm-writecache, the checked reference"
 html_static_path = ["_static"]

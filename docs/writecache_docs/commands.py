@@ -10,6 +10,8 @@ import click
 from writecache_docs.markdown import code, quoted, table
 from writecache_impl.cli.app import writecache
 
+MOST_IN_LINE: Final = 4
+"""Choices that stand behind an option's name; more are listed in its text."""
 SECTION: Final = 8
 """Of the manual: system administration."""
 _EXAMPLE: Final = re.compile(r"(?:\A|\n\n)(?:\x08\n)?Examples?:(.*)\Z", re.DOTALL)
@@ -83,7 +85,13 @@ def _options(command: Command) -> str:
         record = parameter.get_help_record(command.context)
         if record is not None:
             names, words = record
-            lines += [f"`{names}`", f": {quoted(words) or 'No more to say.'}", ""]
+            if (
+                isinstance(parameter.type, click.Choice)
+                and len(parameter.type.choices) > MOST_IN_LINE
+            ):
+                names = f"{names.split(' [')[0]} NAME"
+                words = f"{words}  One of {', '.join(map(str, parameter.type.choices))}."
+            lines += [f"`{names}`", f": {quoted(words)}", ""]
     return "\n".join(lines)
 
 

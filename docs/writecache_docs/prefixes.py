@@ -13,8 +13,17 @@ from writecache_docs.watching import Data, Seen, Setting, play
 from writecache_models.devices import pattern
 from writecache_models.trace import Op
 from writecache_models.volatile import Volatile, crashes
-from writecache_spec.effects import Effect, FlushDevice, Remap, WriteMetadata
-from writecache_spec.units import SECTOR_SIZE
+from writecache_spec.effects import (
+    Effect,
+    FlushDevice,
+    LoadBlock,
+    Remap,
+    StoreBlock,
+    StoreEntry,
+    StoreSuperblock,
+    WriteMetadata,
+)
+from writecache_spec.units import SECTOR_SIZE, U64_MAX
 
 LIMIT: Final = 300
 """Contents of one crash that are looked at."""
@@ -29,6 +38,9 @@ class Scenario(NamedTuple):
     op: Op
     names: dict[int, str]
     """What each content is called: 0 is zeros, else the tag it was written with."""
+    interrupted: tuple[Op, int] | None = None
+    """After `before`: an operation in which the power fails, and behind how many of its effects.
+    What was pending is lost; `op` comes after that."""
 
 
 _OPEN: Final[Op] = ["open"]
@@ -69,6 +81,15 @@ SCENARIOS: Final = {
             {1: "old", 2: "new"},
         ),
     ),
+    "resume": (
+        Scenario(
+            "Recovery, the power having failed just before a commit point",
+            (_OPEN, _write(1), ["message", "flush"], _write(2)),
+            _OPEN,
+            {1: "old", 2: "new"},
+            interrupted=(_FLUSH, 5),
+        ),
+    ),
     "discard": (
         Scenario(
             "A discard of a committed block, whose older content is in the origin",
@@ -107,6 +128,15 @@ def effect_words(effect: Effect | Data) -> str:
             )
         case FlushDevice(device):
             return f"`FlushDevice`: {device.value}"
+        case StoreSuperblock(superblock, fields):
+            values = (f"{name} {getattr(superblock, name)}" for name in fields)
+            return f"`StoreSuperblock`: {', '.join(values)}"
+        case StoreEntry(block, seq_count, original_sector):
+            what = "free" if seq_count == U64_MAX else f"count {seq_count}"
+            where = "" if original_sector in (None, U64_MAX) else f"sector {original_sector}, "
+            return f"`StoreEntry`: block {block}: {where}{what}"
+        case StoreBlock(_, block) | LoadBlock(_, block):
+            return f"`{type(effect).__name__}`: block {block}"
         case Remap(bio, device):
             return f"`Remap`: {bio.op.value} to the {device.value}"
         case _:
@@ -152,10 +182,16 @@ class Row(NamedTuple):
 
 def rows(scenario: Scenario) -> list[Row]:
     """What a crash leaves before the first effect, and after each."""
-    machine = play(_USUAL, (*scenario.before, scenario.op))
     before: tuple[Volatile, ...] = (Volatile({}), Volatile({}))
-    if scenario.before:
-        before = play(_USUAL, scenario.before).journal.disks
+    if scenario.interrupted is not None:
+        op, n_effects = scenario.interrupted
+        seen_there = play(_USUAL, (*scenario.before, op)).seen[n_effects - 1]
+        before = tuple(Volatile(disk.durable) for disk in seen_there.disks)
+        machine = play(_USUAL, (scenario.op,), before)
+    else:
+        machine = play(_USUAL, (*scenario.before, scenario.op))
+        if scenario.before:
+            before = play(_USUAL, scenario.before).journal.disks
     result = [Row(None, found_after(_USUAL, before, scenario.names))]
     for seen in machine.seen:
         known = result[-1]

@@ -3,6 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
+from writecache_docs import prefixes_memory
 from writecache_docs.markdown import one_line, prose, quoted, table
 from writecache_docs.prefixes import SCENARIOS, prefixes
 from writecache_docs.reach import effects_of, modules_of
@@ -139,8 +140,10 @@ def operation_page(operation: Operation) -> str:
     ]  # fmt: skip
     if rows:
         parts += ["## Events", table(["event", "what happens", "effects it can have"], rows)]
-    if scenarios := SCENARIOS.get(operation.module):
-        parts += ["## What a crash leaves", _ABOUT_PREFIXES, *map(prefixes, scenarios)]
+    tables = [*map(prefixes, SCENARIOS.get(operation.module, ()))]
+    tables += map(prefixes_memory.prefixes, prefixes_memory.SCENARIOS.get(operation.module, ()))
+    if tables:
+        parts += ["## What a crash leaves", _ABOUT_PREFIXES, *tables]
     if found_constants := constants(operation.module):
         named = [(f"`{name}`", quoted(one_line(words))) for name, words in found_constants.items()]
         parts += ["## Constants", table(["name", ""], named)]
@@ -154,9 +157,11 @@ def operation_page(operation: Operation) -> str:
 
 
 _ABOUT_PREFIXES: Final = """\
-Run on the reference when this page was built: SSD mode, 1.6.0 without repairs, blocks of 1 KiB.
+Run on the reference, without repairs, when this page was built: 1.6.0, in SSD mode with blocks of
+1 KiB, in persistent-memory mode with blocks of 512 bytes.
 Each row is one effect. The last column is everything that recovery reads of that block if the power
-fails just behind it, whichever sectors the devices kept; no row has more than the 300
+fails just behind it, whichever sectors (or words of
+8 bytes) the devices kept; no row has more than the 300
 contents that are looked at."""
 
 

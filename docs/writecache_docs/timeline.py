@@ -116,12 +116,11 @@ def _events(path: Path, finding: Finding) -> Iterator[Line]:
             continue
         world = after.world
         label = " ".join(map(str, event))
-        if after.violations:
-            label = f"{label}: {after.violations[0]}"
         cache, origin = (sum(1 for one in disk.pending if one) for disk in world[1:3])
         wc = world.wc
         yield Line(label, () if wc is None else cells(wc), _count(wc), (cache, origin))
         if after.violations:
+            yield Line(after.violations[0], ())
             return
 
 

@@ -1,7 +1,7 @@
 """A machine that is watched: each event, each effect, and what the disks hold after it."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from writecache_models.contract import Contract
 from writecache_models.crashing import Journal
@@ -95,12 +95,15 @@ class Setting(NamedTuple):
         return Watched(self.profile, _Noting(disks, sizes, Contract()))
 
 
-def play(setting: Setting, ops: Sequence[Op]) -> Watched:
-    """Play operations, one after the other, on devices of zeros; the last one's effects are kept.
+_ZEROS: Final[tuple[Volatile, ...]] = (Volatile({}), Volatile({}))
+
+
+def play(setting: Setting, ops: Sequence[Op], disks: tuple[Volatile, ...] = _ZEROS) -> Watched:
+    """Play operations, one after the other; the last one's effects are kept.
 
     Raises AssertionError where one of them but the last fails.
     """
-    machine = setting.machine((Volatile({}), Volatile({})))
+    machine = setting.machine(disks)
     for op in ops[:-1]:
         outcome = perform(machine, op, setting.table)
         assert outcome.errno is None, f"{op}: {outcome.errno}"

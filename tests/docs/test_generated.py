@@ -11,6 +11,7 @@ from writecache_docs import (
     layout,
     lifecycle,
     prefixes,
+    prefixes_memory,
     proofs,
     protocol,
     reach,
@@ -23,6 +24,7 @@ from writecache_models.finding import Finding
 from writecache_models.findings import FINDINGS
 from writecache_proofs.catalogue import theorems
 from writecache_spec import codec, effects, events
+from writecache_spec.effects import Fence, StoreSuperblock, WriteMetadata
 from writecache_spec.layout import MemoryEntry, Superblock
 from writecache_spec.profile import PROFILES
 
@@ -88,6 +90,27 @@ def test_the_dump_is_what_the_kernel_had(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(layout, "observe", lambda *_: {"cache": "0" * 16})
     with pytest.raises(layout.DumpError, match="was recorded"):
         layout.recorded_cache()
+
+
+def test_in_persistent_memory_a_commit_point_is_a_fenced_store() -> None:
+    for scenario in prefixes_memory.SCENARIOS["commit"]:
+        rows = prefixes_memory.rows(scenario)
+        (point,) = [
+            number for number, row in enumerate(rows) if isinstance(row.effect, StoreSuperblock)
+        ]
+        assert isinstance(rows[point + 1].effect, Fence)
+        assert [row.found for row in rows[:point]] == [["old"]] * point
+        assert rows[point].found == ["new", "old"]
+        assert all(row.found == ["new"] for row in rows[point + 1 :])
+        for row in rows[1:]:
+            assert type(row.effect).__name__ in reach.effects_of(row.event)
+
+
+def test_recovery_can_crash_anywhere_and_finds_the_same() -> None:
+    (recovery,) = prefixes.SCENARIOS["resume"]
+    rows = prefixes.rows(recovery)
+    assert any(row.seen is not None and isinstance(row.seen.effect, WriteMetadata) for row in rows)
+    assert len({tuple(row.found) for row in rows}) == 1
 
 
 def test_a_commit_point_is_where_the_table_says() -> None:
