@@ -63,11 +63,13 @@ def differences(browser: Browser, expected: list[State]) -> list[int]:
     for number, wc in enumerate(expected):
         assert browser.text("#where") == f"step {number} of 0\u2013{len(expected) - 1}"
         lists = {row[0]: row[1:] for row in browser.rows("#memory .named")}
-        n_free = f"{len(wc.freelist)} blocks"
+        n_free, n_lru = (
+            f"{len(one)} block{'s' if len(one) != 1 else ''}" for one in (wc.freelist, wc.lru)
+        )
         fits = (
             entries_shown(browser) == entries_of(wc)
             and lists["free list"][1] == n_free
-            and lists["LRU, oldest first"][1] == f"{len(wc.lru)} blocks"
+            and lists["LRU, oldest first"][1] == n_lru
             and lists["sequence count"] == [str(wc.seq_count)]
             and lists["uncommitted blocks"] == [str(wc.uncommitted_blocks)]
         )

@@ -106,6 +106,24 @@ def test_no_more_crashes_are_shown_than_is_said() -> None:
     assert any(label.startswith("only cache ") for label in labels)
 
 
+def test_all_lost_and_all_kept_come_first_then_one_missing_and_one_kept() -> None:
+    n_checked = 0
+    for finding in FINDINGS:
+        for crash in crashes_of(made.of_finding(finding, mended=False)):
+            labels = [one["label"] for one in crash["shown"]]
+            if crash["total"] > 2:
+                ends = {"everything pending is lost", "everything pending is kept"}
+                assert set(labels[:2]) == ends, (finding.name, labels)
+                n_checked += 1
+    assert n_checked > 20
+
+
+def test_zeros_over_zeros_are_nothing_to_lose() -> None:
+    shown = made.of_vector(mine(["open"], ["discard", 0, 8]))
+    last = shown["pool"][shown["steps"][-1]["moments"][-1][5]]
+    assert (last["total"], [one["label"] for one in last["shown"]]) == (1, ["nothing was pending"])
+
+
 RECORDED = (
     ("sid-sleeps", 2),
     ("sid-crowds", 1),

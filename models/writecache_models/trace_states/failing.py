@@ -13,6 +13,7 @@ from writecache_models.actions import HangError, PanicError
 from writecache_models.contract import Contract
 from writecache_models.crashing import Setting, name_of, sectors_in, value_of
 from writecache_models.trace_states.contents import Kind, Reader, follows, in_words
+from writecache_models.trace_states.labels import label, rank
 from writecache_models.trace_states.words import sectors, span
 from writecache_models.volatile import Left, Volatile, crashes
 from writecache_spec.profile import Profile
@@ -22,8 +23,6 @@ SHOWN: Final = 12
 """Crashes of a moment that are shown in any case."""
 BREAKING: Final = 4
 """Further ones that break the contract."""
-MOST_NAMED: Final = 4
-"""Runs of sectors that a label names."""
 ALLOWED: Final = "allowed"
 BROKEN: Final = "broken"
 UNJUDGED: Final = "unjudged"
@@ -65,48 +64,6 @@ def gather(total: int, recovered: Iterable[Recovered]) -> Crash:
         if judged <= SHOWN or (breaks and len(shown) < SHOWN + BREAKING):
             shown.append(one)
     return Crash(total, judged, broken, shown)
-
-
-def label(ways: Sequence[tuple[str, int, int, int]], names: Any = None) -> str:
-    """What a crash kept of places that had several ways to come out.
-
-    `ways`: the device, the place, which of its contents was kept, and of how many; 0 is what was
-    durable, the last is the latest.
-
-    >>> label([("cache", 3, 1, 2), ("cache", 4, 0, 2), ("cache", 5, 0, 2)])
-    'only cache 3 kept'
-    >>> label([("cache", 3, 0, 2), ("cache", 4, 1, 3)])
-    'cache 3 lost; cache 4 an older write'
-    """
-    if not ways:
-        return "nothing was pending"
-    lost = [(device, place) for device, place, kept, _ in ways if kept == 0]
-    kept = [(device, place) for device, place, way, count in ways if 0 < way == count - 1]
-    others = [(device, place) for device, place, way, count in ways if 0 < way < count - 1]
-    if len(lost) == len(ways):
-        return "everything pending is lost"
-    if len(kept) == len(ways):
-        return "everything pending is kept"
-    if others:
-        parts = [f"{_named(lost, names)} lost"] if lost else []
-        parts += [f"{_named(others, names)} an older write"]
-        return "; ".join(parts)
-    if len(lost) <= len(kept):
-        return f"all but {_named(lost, names)} kept"
-    return f"only {_named(kept, names)} kept"
-
-
-def _named(places: list[tuple[str, int]], names: Any) -> str:
-    runs: list[tuple[str, int, int]] = []
-    for device, place in sorted(places):
-        if runs and runs[-1][0] == device and runs[-1][1] + runs[-1][2] == place:
-            runs[-1] = (device, runs[-1][1], runs[-1][2] + 1)
-        else:
-            runs.append((device, place, 1))
-    said = [f"{device} {names(device, first, count) if names else span(first, count)}"
-            for device, first, count in runs[:MOST_NAMED]]  # fmt: skip
-    more = [f"{len(runs) - MOST_NAMED} runs more"] if len(runs) > MOST_NAMED else []
-    return ", ".join([*said, *more])
 
 
 def read_rows(
@@ -177,7 +134,13 @@ class ByteCrashes:
         for _, _, contents in ways:
             total *= len(contents)
         setting = Setting(self.profile, table, *self.sizes)
-        left = crashes(disks, self.limit, Random(1))
+        left = sorted(
+            crashes(disks, self.limit, Random(1)),
+            key=lambda one: rank(
+                (contents.index(one.disks[number].durable.get(sector)), len(contents))
+                for number, sector, contents in ways
+            ),
+        )
         return gather(total, (self._recover(setting, reader, one, ways, survived) for one in left))
 
     def _recover(

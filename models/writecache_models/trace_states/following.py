@@ -1,34 +1,26 @@
-"""Paths through a world's events, followed with every effect noted, and crashes of them."""
+"""Paths through a world's events, followed with every effect noted."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, Final
 
 from writecache_models.candidates import Turn
-from writecache_models.contract import Contract
 from writecache_models.finding import Path
-from writecache_models.recovery import Recoveries
-from writecache_models.symbolic import Disk, Image
-from writecache_models.trace_states.contents import Reader, SymbolReader, in_words
-from writecache_models.trace_states.failing import (
-    BROKEN,
-    Crash,
-    Recovered,
-    gather,
-    judged,
-    label,
-)
+from writecache_models.symbolic import Disk
+from writecache_models.trace_states.contents import SymbolReader, in_words
 from writecache_models.trace_states.moments import DEVICE, EFFECT, END, EVENT, Moment, Step
-from writecache_models.trace_states.words import effect_in_words, event_in_words, sectors
-from writecache_models.turns import Playing, turn, wrong_reads
+from writecache_models.trace_states.words import (
+    effect_in_words,
+    event_in_words,
+    sectors,
+    turn_in_words,
+)
+from writecache_models.turns import Playing, wrong_reads
 from writecache_models.walking import Bounds, Walker
 from writecache_models.world import (
     Client,
     Setting,
     World,
-    after_crash,
     new_world,
-    remains,
     visible,
 )
 from writecache_spec.effects import Effect
@@ -45,6 +37,8 @@ class Followed(Playing):
     def __init__(self, setting: Setting, world: World) -> None:
         super().__init__(setting, world)
         self.noted: list[Moment] = []
+        self._ended: list[str] = []
+        """Operations that have ended with the effect that is being played."""
         self.misread: str | None = None
         """What a read returns that it must not."""
         self._event: Event | None = None
@@ -78,6 +72,8 @@ class Followed(Playing):
                 if world != before:
                     self.note(DEVICE, "while that is under way", world)
             self.note(EFFECT, effect_in_words(effect))
+            while self._ended:
+                self.note(END, self._ended.pop(0))
 
     def _moment(self) -> None:
         super()._moment()
@@ -134,7 +130,11 @@ class Followed(Playing):
     def _end_client(self, client: Client) -> None:
         super()._end_client(client)
         name = " ".join(map(str, client.op))
-        self.note(END, f"operation {client.tag} ({name}) has ended: {client.errno or 'success'}")
+        said = f"operation {client.tag} ({name}) has ended: {client.errno or 'success'}"
+        if self._within is None:
+            self.note(END, said)
+        else:
+            self._ended.append(said)
 
 
 def follow(path: Path, profile: Profile) -> Iterator[Step]:
@@ -160,7 +160,8 @@ def _follow(walker: Walker, world: World, event: Turn) -> tuple[Step, World]:
     if playing.misread is not None:
         wrong = (f"{wrong[0]}: {playing.misread}",)
     playing.note(END, f"{name}: {'; '.join(wrong) or 'done'}")
-    return Step(name, playing.noted, "done", _status(after.world), wrong), after.world
+    said = turn_in_words(event, world.n_begun)
+    return Step(name, playing.noted, said, _status(after.world), wrong), after.world
 
 
 def _wrong_reads(playing: Followed, world: World) -> tuple[str, ...]:
@@ -183,60 +184,3 @@ def stuck(path: Path, profile: Profile) -> bool:
 
 def _status(world: World) -> str | None:
     return None if world.wc is None else status_line(world.wc)
-
-
-class WorldCrashes:
-    """Crashes of a path."""
-
-    def __init__(self, setting: Setting, limit: int) -> None:
-        self.setting, self.limit = setting, limit
-        self.recoveries = Recoveries(setting, depth=1 if setting.pmem_mode else 2, crashes=64)
-
-    def at(self, reader: Reader, world: World) -> Crash:
-        """What crashes leave, each recovered."""
-        left = remains(world, self.setting.shape)
-        images = islice(left.some(self.limit), self.limit)
-        contract = world.contract.fork()
-        contract.crash()
-        recovered = (self._recover(reader, world, image, contract) for image in images)
-        return gather(left.n_images(), recovered)
-
-    def _recover(self, reader: Reader, world: World, image: Image, contract: Contract) -> Recovered:
-        left = remains(world, self.setting.shape)
-        named = label(
-            [
-                (device, place, ways.index(held), len(ways))
-                for device, places, kept in zip(("cache", "origin"), left, image, strict=True)
-                for place, (ways, held) in enumerate(zip(places, kept, strict=True))
-                if len(ways) > 1
-            ],
-            lambda device, place, count: reader.name(device, place, count)[0],
-        )
-        again = turn(self.setting, after_crash(world, image), ("open",), reads=False)
-        assert again is not None
-        wc = again.world.wc
-        if wc is None or again.panic:
-            said = "; ".join(again.violations) or "activation fails"
-            return Recovered(named, said, None, [], BROKEN, (said,))
-        values = [value for _, value in visible(self.setting, again.world)]
-        deeper = self.recoveries.of(image)
-        problems = list(deeper.problems)
-        first = judged(reader, named, _how(wc.error), wc, values, contract, tuple(problems))
-        return self._after_crashes_of_recovery(first, deeper.reads, contract)
-
-    def _after_crashes_of_recovery(
-        self, first: Recovered, reads: Sequence[Sequence[Any]], contract: Contract
-    ) -> Recovered:
-        """Recovery may crash, too, and come to something else."""
-        if first.verdict == BROKEN:
-            return first
-        for values in reads[1:]:
-            for sector, value in enumerate(values):
-                if value not in contract.survivors(sector):
-                    why = f"a crash of recovery, too, leaves sector {sector} as is not allowed"
-                    return first._replace(verdict=BROKEN, problems=(*first.problems, why))
-        return first
-
-
-def _how(error: bool) -> str:
-    return "it comes up with an error" if error else "it comes up"

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from writecache_models.trace_states.pool import Pool
-from writecache_models.trace_states.words import exact, ranges, request
+from writecache_models.trace_states.words import blocks, exact, ranges, request
 from writecache_spec.layout import bitmap_bits
 from writecache_spec.state import State, Waiter, entry_is_committed
 from writecache_spec.units import U64_MAX, ByteCount, bytes_of
@@ -35,7 +35,7 @@ def memory_in(pool: Pool, wc: State | None) -> int | None:
 def _entries(wc: State) -> list[Any]:
     if not len(wc.entries):
         return []
-    newest = {blocks[-1] for _, blocks in wc.tree.items()}
+    newest = {held[-1] for _, held in wc.tree.items()}
     rows = []
     for index, entry in enumerate(wc.entries):
         if entry.seq_count == U64_MAX:
@@ -56,12 +56,12 @@ def _lists(wc: State) -> list[Any]:
     n_regions = bitmap_bits(bytes_of(wc.config.metadata_sectors))
     dirty = ranges(bit for bit in range(n_regions) if wc.dirty_regions >> bit & 1)
     tree = "; ".join(
-        f"{sector}: {', '.join(map(str, blocks))}"
-        for sector, blocks in list(wc.tree.items())[:MOST_ENTRIES]
+        f"{sector}: {', '.join(map(str, held))}"
+        for sector, held in list(wc.tree.items())[:MOST_ENTRIES]
     )
     rows = [
-        ["free list", f"{free}{following}" if free else "empty", f"{len(wc.freelist)} blocks"],
-        ["LRU, oldest first", lru or "empty", f"{len(wc.lru)} blocks"],
+        ["free list", f"{free}{following}" if free else "empty", blocks(len(wc.freelist))],
+        ["LRU, oldest first", lru or "empty", blocks(len(wc.lru))],
         ["tree, sector: blocks", tree or "empty", ""],
         ["dirty regions", dirty or "none", f"of {n_regions}"],
         *_under_way(wc),
@@ -82,8 +82,8 @@ def _under_way(wc: State) -> list[Any]:
         found.append(["writeback", wc.writeback.phase.value, f"to submit: {jobs}" if jobs else ""])
     for name, ended in (("copied", wc.endio_list), ("being freed", wc.endio_taken)):
         if ended:
-            blocks = "; ".join(ranges(job.blocks) + " failed" * failed for job, failed in ended)
-            found.append([name, f"blocks {blocks}", ""])
+            said = "; ".join(ranges(job.blocks) + " failed" * failed for job, failed in ended)
+            found.append([name, f"blocks {said}", ""])
     if wc.sleeping:
         who = sorted(
             one.value if isinstance(one, Waiter) else f"request {one}" for one in wc.sleeping
@@ -114,8 +114,8 @@ def _facts(wc: State) -> list[Any]:
         ["superblock's count, in memory", exact(wc.superblock.seq_count)],
         ["uncommitted blocks", wc.uncommitted_blocks],
         ["blocks under writeback", wc.writeback_size],
-        ["writeback begins at", f"{wc.freelist_high_watermark} free blocks or fewer"],
-        ["writeback ends above", f"{wc.freelist_low_watermark} free blocks"],
+        ["writeback begins at", f"{wc.freelist_high_watermark} free or fewer"],
+        ["writeback ends above", f"{wc.freelist_low_watermark} free"],
         ["block size", f"{ByteCount(config.block_size)} bytes"],
         ["block 0 at cache sector", config.data_start],
     ]

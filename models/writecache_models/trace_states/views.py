@@ -7,7 +7,7 @@ from writecache_models.finding import Path
 from writecache_models.trace import Trace
 from writecache_models.trace_states.contents import ByteReader, Reader, SymbolReader, rows
 from writecache_models.trace_states.failing import ByteCrashes, Crash
-from writecache_models.trace_states.following import WorldCrashes
+from writecache_models.trace_states.failing_worlds import WorldCrashes
 from writecache_models.trace_states.memory import memory_in
 from writecache_models.trace_states.moments import Moment, Step
 from writecache_models.trace_states.pool import Pool

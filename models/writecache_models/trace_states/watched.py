@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from writecache_models.contract import Contract
-from writecache_models.crashing import Journal
+from writecache_models.crashing import Journal, sectors_in
 from writecache_models.machine import Machine
 from writecache_models.trace_states.moments import DEVICE, EFFECT, END, EVENT, Moment
 from writecache_models.trace_states.words import effect_in_words, event_in_words, sectors
-from writecache_models.volatile import Volatile
+from writecache_models.volatile import ZEROS, Volatile
 from writecache_spec.effects import Effect, Fence, StoreEntry, StoreSuperblock
 from writecache_spec.events import Device, Event
 from writecache_spec.layout import ENTRY_SIZE, SUPERBLOCK_SIZE
@@ -30,7 +30,10 @@ class WatchedDevices(Journal):
         self.watcher: WatchedMachine | None = None
 
     def _note(self, device: Device, sector: int, content: bytes, fua: bool) -> None:
-        super()._note(device, sector, content, fua)
+        # What a disk never held and what it holds as zeros is one: no crash tells them apart.
+        written = [one if any(one) else ZEROS for one in sectors_in(content)]
+        disk = self.disks[device is not Device.CACHE]
+        self._become(device, disk.write(sector, written, fua))
         n_sectors = len(content) // SECTOR_SIZE
         how = ", FUA" if fua else ""
         self._say(f"{device.value}: {sectors(sector, n_sectors)} written{how}")

@@ -1,6 +1,6 @@
 """Events and effects in words, as the trace explorer lists them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from writecache_models.trace import TOGETHER
@@ -42,6 +42,15 @@ def sectors(first: int, count: int) -> str:
     return f"sector{'s' if count != 1 else ''} {span(first, count)}"
 
 
+def blocks(count: int) -> str:
+    """So many blocks.
+
+    >>> blocks(1), blocks(2)
+    ('1 block', '2 blocks')
+    """
+    return f"{count} block{'s' if count != 1 else ''}"
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """Numbers in their order, neighbours as ranges.
 
@@ -75,6 +84,39 @@ def op_in_words(op: Iterable[Any]) -> str:
     return f"{name}: {' | '.join(clients)}"
 
 
+def turn_in_words(turn: Sequence[Any], number: int) -> str:
+    """An event of a path, in words; `number` is that of the operation that may begin with it.
+
+    >>> turn_in_words(("io", 0, True), 2), turn_in_words(("begin", "read", 0, 1), 2)
+    ('a disk has failed: request 0 of those under way', 'operation 2 begins')
+    """
+    match turn:
+        case ("begin", *_):
+            return f"operation {number} begins"
+        case ("map", tag):
+            return f"what is left of operation {tag} comes to the target"
+        case ("io", which, failed):
+            how = "has failed" if failed else "is done"
+            return f"a disk {how}: request {which} of those under way"
+        case ("copy", which, failed):
+            return f"copy {which} of those under way has {'failed' if failed else 'ended'}"
+        case ("flush thread" | "work" | "endio take" | "endio" as who, io):
+            return _WHO[who] + ("" if io is None else f"; its I/O number {io} fails")
+        case _:
+            return _WHO.get(turn[0], "")
+
+
+_WHO: Final = {
+    "open": "the table is loaded and resumed",
+    "flush thread": "the flush thread runs",
+    "work": "the work queue goes on",
+    "endio take": "the endio thread takes what was copied",
+    "endio": "the endio thread frees what was copied",
+    "timer": "a timer ends",
+    "go on": "the message or the suspend goes on",
+}
+
+
 def request(bio: Bio) -> str:
     """A request, or what is left of it."""
     if bio.op is Op.FLUSH:
@@ -84,8 +126,7 @@ def request(bio: Bio) -> str:
 
 
 def _job(job: Job) -> str:
-    blocks = ranges(job.blocks)
-    return f"block{'s' if len(job.blocks) != 1 else ''} {blocks}"
+    return f"block{'s' if len(job.blocks) != 1 else ''} {ranges(job.blocks)}"
 
 
 def event_in_words(event: Event) -> str:
@@ -95,7 +136,7 @@ def event_in_words(event: Event) -> str:
             return f"map: {request(bio)}"
         case happens.EndIo(bio, private, failed):
             how = "has failed" if failed else "has been done"
-            counted = "" if private is BioPrivate.NONE else f" (it was {private.value})"
+            counted = "" if private is BioPrivate.NONE else f" (counted as {private.value})"
             return f"end_io: {request(bio)} {how}{counted}"
         case happens.CopyEnd(job, failed):
             return f"copy of {_job(job)} has {'failed' if failed else 'ended'}"
