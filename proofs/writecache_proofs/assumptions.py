@@ -58,10 +58,20 @@ ASSUMPTIONS: Final = (
     (
         "number of blocks",
         "Commit, discard and the end of writeback are proved for as many blocks in use as the "
-        "bound says, among any number that is free, from any state that keeps the invariants, and "
-        "end in one: by induction that is any length of trace of these operations, but not any "
-        "number of blocks in use.  That writes, passes of writeback and suspends keep the "
-        "invariants is searched, not proved.",
+        "bound says, among any number that is free. The induction is over caches of 2 or 3 blocks "
+        "in all, each block in any state that the invariants allow, and requests of 1 or 2 blocks: "
+        "traces of any length, but not any number of blocks.",
+    ),
+    (
+        "what the world owes",
+        "The end of a copy comes once, for a copy that was begun; the end of a request's I/O for "
+        "one that is in flight; and device-mapper lets no request in while the device is "
+        "suspended.",
+    ),
+    (
+        "order of the induction",
+        "Events are whole transitions of `step`, with `violated` of `spec/invariants` empty before "
+        "and after each, on the repaired profile 1.6.0. A crash may come at every effect of one.",
     ),
     (
         "struct",

@@ -105,7 +105,7 @@ def counters_fit(wc: State) -> bool:
     return (
         0 <= wc.uncommitted_blocks < U32
         and 0 <= wc.writeback_size <= wc.config.n_blocks
-        and min(wc.reads_in_progress, wc.writes_in_progress, wc.writeback_all) >= 0
+        and all(n >= 0 for n in (wc.reads_in_progress, wc.writes_in_progress, wc.writeback_all))
     )
 
 

@@ -2,8 +2,8 @@
 
 from writecache_models.mutants import Edit
 from writecache_proofs.assumptions import ASSUMPTIONS
-from writecache_proofs.catalogue import FAMILIES, theorem_named, theorems
-from writecache_proofs.families import crosshair, scalars
+from writecache_proofs.catalogue import named, theorems
+from writecache_proofs.families import FAMILIES, crosshair, scalars
 from writecache_proofs.judging import Options, judge_theorem
 from writecache_proofs.second_solver import SecondSolver
 from writecache_proofs.symbolic import Run
@@ -69,7 +69,7 @@ def test_a_mistake_that_does_not_fit_is_undecided() -> None:
 
 
 def test_the_second_solver_says_the_same_and_can_differ() -> None:
-    theorem = theorem_named("sectors_and_bytes_round_trip")
+    theorem = named("sectors_and_bytes_round_trip")
     second = judge_theorem(theorem, Options(second_solver=True)).second
     assert second is not None
     assert second.asked == second.confirmed > 0
@@ -86,7 +86,7 @@ def test_every_theorem_is_complete() -> None:
     for theorem in found:
         assert theorem.statement.endswith("."), theorem.name
         assert theorem.twins, theorem.name
-        assert theorem_named(theorem.name) is theorem
+        assert named(theorem.name) is theorem
     assert len({name for name, _ in ASSUMPTIONS}) == len(ASSUMPTIONS)
 
 
@@ -103,7 +103,7 @@ def test_crosshair_cannot_fall_back_to_sampling() -> None:
 
 
 def test_a_finding_appears_on_the_faithful_reference() -> None:
-    outcome = judge_theorem(theorem_named("a_commit_crashes_and_is_resumed"), Options())
+    outcome = judge_theorem(named("a_commit_crashes_and_is_resumed"), Options())
     assert outcome.fine
     (twin,) = outcome.twins
     assert twin.finding == "two-entries-in-one-commit"

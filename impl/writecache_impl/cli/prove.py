@@ -10,12 +10,13 @@ import click
 from writecache_impl.cli.common import Seconds, meter, print_json, print_table
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
 from writecache_impl.judging import Workers, default_jobs
-from writecache_proofs.families import FAMILIES
+from writecache_proofs.families import FAMILIES as OF_THE_REFERENCE
 
 if TYPE_CHECKING:
     from writecache_proofs.judging import Options, Outcome
     from writecache_proofs.second_solver import Counts
 
+FAMILIES: Final = (*OF_THE_REFERENCE, "engine")
 LEAST_CONFIRMED: Final = 0.9
 """Of what the second solver is asked."""
 
@@ -80,9 +81,10 @@ def _print_assumptions(as_json: bool) -> int:
 
 def _chosen(families: Sequence[str], names: Sequence[str], deep: bool) -> list[str]:
     """Names of the theorems to be judged."""
+    from writecache_impl.proving import ALL_MODULES
     from writecache_proofs.catalogue import theorems
 
-    found = theorems(tuple(families))
+    found = theorems(tuple(families), ALL_MODULES)
     known = {theorem.name for theorem in found}
     for name in names:
         if name not in known:
@@ -108,7 +110,7 @@ def _judge_all(names: Sequence[str], given: dict[str, Any]) -> list["Outcome"]:
 
 
 def _outcomes(names: Sequence[str], options: "Options", n_processes: int) -> Iterator["Outcome"]:
-    from writecache_proofs.catalogue import judge_named
+    from writecache_impl.proving import judge_named
 
     if n_processes == 1 or len(names) == 1:
         yield from (judge_named(name, options) for name in names)

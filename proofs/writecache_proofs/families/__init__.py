@@ -2,7 +2,7 @@
 
 from typing import Final
 
-MODULES: Final = {
+_NAMES: Final = {
     "sizes": ("sizes", "superblocks", "places"),
     "bits": ("bits",),
     "watermarks": ("watermarks",),
@@ -10,8 +10,13 @@ MODULES: Final = {
     "codec": ("codec",),
     "recovery": ("recovery",),
     "commit": ("commit",),
-    "barriers": ("barriers", "formats"),
+    "induction": ("induction", "writes", "requests", "passes", "copies"),
+    "barriers": ("barriers", "formats", "waits"),
     "crosshair": ("crosshair",),
+}
+MODULES: Final = {
+    family: tuple(f"{__name__}.{module}" for module in modules)
+    for family, modules in _NAMES.items()
 }
 """The modules of each family, in the order in which they are shown."""
 FAMILIES: Final = tuple(MODULES)

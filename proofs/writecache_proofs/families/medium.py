@@ -17,6 +17,7 @@ from writecache_spec.effects import (
     Effect,
     Fence,
     FlushDevice,
+    StoreBlock,
     StoreEntry,
     StoreSuperblock,
     WriteMetadata,
@@ -88,7 +89,13 @@ def moments(
                     yield medium.written(values)
                 medium = medium.written(values, durably=fua)
             case FlushDevice(Device.CACHE) | Fence():
+                unsafe = medium.unsafe
                 medium = medium.flushed()
+                if wc.writes_in_progress:
+                    # Data that is on its way no flush covers, and which that is nobody knows.
+                    medium = medium._replace(unsafe=unsafe)
+            case StoreBlock(_, block) if block in places:
+                medium = medium._replace(unsafe=medium.unsafe | {int(block)})
             case StoreEntry(block, count, sector) if block in places:
                 stored: dict[Key, Any] = {(int(block), "count"): count}
                 if sector is not None:

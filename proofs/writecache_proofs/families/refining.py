@@ -9,10 +9,10 @@ stands for every sector (it is symbolic, and nothing is supposed of it):
 * when the operation has ended, it finds just what the operation owes;
 * the state after it keeps the invariants, and its metadata on the device agrees: so the next
   operation begins where this one began, and a trace of these operations, of any length, follows by
-  induction.  That others (writes, passes of writeback, suspends) begin and end so is not proved.
+  induction.  `stepping` does the same for every event.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from writecache_proofs.families.medium import (
@@ -30,14 +30,14 @@ from writecache_proofs.families.states import (
     Placed,
     cache_of,
     statuses_of,
-    versions_in_order,
 )
 from writecache_proofs.symbolic import Run, all_of, any_of, either, implies, negation
-from writecache_spec.invariants import INVARIANTS
+from writecache_spec.effects import Effect
+from writecache_spec.entries import is_free
+from writecache_spec.invariants import INVARIANTS, UNTIL_THE_COUNT_WRAPS
 from writecache_spec.profile import PROFILES, Profile
 from writecache_spec.state import State
-from writecache_spec.transcript import Transcript
-from writecache_spec.units import U64_MAX
+from writecache_spec.units import U64_MAX, BlockIndex
 
 REPAIRED: Final = PROFILES["1.6.0"].repaired()
 FAITHFUL: Final = PROFILES["1.6.0"]
@@ -73,10 +73,13 @@ def begin(
     statuses: Sequence[Placed] | None = None,
     places: Sequence[int] = PLACES,
     dirty: tuple[bool, ...] = (False, True),
+    n_uncommitted: int | None = None,
 ) -> Begun:
     """Any state, and what is on the device."""
     places = tuple(places[:n_entries])
-    chosen = tuple(statuses) if statuses is not None else statuses_of(run, n_entries)
+    chosen = tuple(statuses or statuses_of(run, n_entries))
+    if n_uncommitted is not None:
+        run.suppose(chosen.count("uncommitted") == n_uncommitted)
     wc = cache_of(run, chosen, profile, places, U64_MAX - 2, pmem_mode)
     wc = wc._replace(uncommitted_blocks=chosen.count("uncommitted"))
     if not pmem_mode and "uncommitted" in chosen and run.choose("dirty before", dirty):
@@ -117,6 +120,12 @@ def agreeing(run: Run, wc: State, statuses: Sequence[Placed], places: Sequence[i
 def agrees(wc: State, medium: Medium, places: Sequence[int]) -> Any:
     """Whether metadata on the device agrees with a state: what `agreeing` supposes."""
     conditions: list[object] = [not medium.pending or wc.config.pmem_mode]
+    for (place, word), values in medium.pending.items():
+        # Of persistent memory only words of uncommitted entries may be lost, to the same effect.
+        entry = wc.entries[place]
+        expected = entry.original_sector if word == "sector" else entry.seq_count
+        conditions.append(entry.seq_count == wc.seq_count)
+        conditions += [value == expected for value in values]
     conditions.append(medium.durable[COUNT] == wc.seq_count)
     for place in places:
         entry = wc.entries[place]
@@ -155,10 +164,10 @@ def newest_at(begun: Begun) -> Any:
     return block_at(begun.wc, begun.sector)
 
 
-def refines(begun: Begun, after: State, transcript: Transcript, owed: Owed) -> None:
+def refines(begun: Begun, after: State, effects: Sequence[Effect], owed: Owed) -> None:
     """Claim all that an operation owes."""
     run, wc, places = begun.run, begun.wc, begun.places
-    met = list(moments(wc, transcript.effects, begun.medium, places))
+    met = list(moments(wc, effects, begun.medium, places))
     durable = committed_at(begun)
     for number, medium in enumerate(met):
         remains = left(run, medium, f"crash {number}", places)
@@ -167,10 +176,9 @@ def refines(begun: Begun, after: State, transcript: Transcript, owed: Owed) -> N
             found.block == durable,
             owed.meanwhile(begun, found.block),
         ]
-        for place, status in zip(places, begun.statuses, strict=True):
-            if status == "uncommitted" and place not in medium.unsafe:
-                same = wc.entries[place].original_sector == begun.sector
-                allowed.append(all_of([found.block == place, same]))
+        for place, sector in written_since(begun, after):
+            if place not in medium.unsafe:
+                allowed.append(all_of([found.block == place, sector == begun.sector]))
         run.claim(any_of(allowed), "recovery finds a version that may be there")
         run.claim(negation(found.complains), "recovery ends without an error")
         if number == len(met) - 1:
@@ -178,10 +186,19 @@ def refines(begun: Begun, after: State, transcript: Transcript, owed: Owed) -> N
     stays_in_order(begun, after, met[-1])
 
 
+def written_since(begun: Begun, after: State) -> Iterator[tuple[int, Any]]:
+    """Blocks of versions that are not committed when the operation begins, and their sectors."""
+    for place, status in zip(begun.places, begun.statuses, strict=True):
+        entry = begun.wc.entries[place]
+        if status == "uncommitted" and place not in begun.wc.unwritten:
+            yield place, entry.original_sector
+        elif status == "free" and not is_free(after, BlockIndex(place)):
+            yield place, after.entries[place].original_sector
+
+
 def stays_in_order(begun: Begun, after: State, medium: Medium) -> None:
     """Claim that the next operation begins where this one began."""
     run = begun.run
     run.claim(agrees(after, medium, begun.places), "the device agrees with the state after")
-    run.claim(versions_in_order(after, begun.places), "versions are in the order of their commits")
-    for invariant in INVARIANTS:
+    for invariant in (*INVARIANTS, *UNTIL_THE_COUNT_WRAPS):
         run.claim(invariant(after), invariant.__name__)

@@ -15,7 +15,7 @@ from itertools import combinations
 from typing import Any, Final, Literal
 
 from writecache_proofs.families.constants import config_of
-from writecache_proofs.symbolic import Run, all_of, implies, negation
+from writecache_proofs.symbolic import Run, implies, negation
 from writecache_spec.layout import MAGIC, VERSION, Superblock
 from writecache_spec.ordered import OrderedMap
 from writecache_spec.profile import PROFILES, Profile
@@ -59,13 +59,15 @@ def cache_of(
     places: Sequence[int] = (),
     last_count: int = U64_MAX - 1,
     pmem_mode: bool = False,
+    any_order: bool = False,
 ) -> State:
     """A running cache of such blocks.
 
-    `places` are their numbers; the blocks between them are free.
+    `places` are their numbers; the blocks between them are free.  Blocks of one status are named in
+    the order of their sectors, unless it matters in which order they were inserted (`any_order`).
     """
     places = places or range(len(statuses))
-    config = _config(profile or PROFILES["1.6.0"], places[-1] + 1, pmem_mode)
+    config = _config(profile or PROFILES["1.6.0"], max(places) + 1, pmem_mode)
     seq_count = run.integer("seq_count", 0, last_count)
     entries = [FREE] * config.n_blocks
     sectors: dict[int, Any] = {}
@@ -78,7 +80,7 @@ def cache_of(
             continue
         if statuses[a] == statuses[b] and statuses[a] in _COMMITTED:
             # One of each status in a sector; which of two such blocks is which is but a name.
-            run.suppose(sectors[a] < sectors[b])
+            run.suppose(negation(same) if any_order else sectors[a] < sectors[b])
         elif (statuses[a], statuses[b]) not in _FOLLOW:
             run.suppose(negation(same))
         elif statuses[b] in _COMMITTED:
@@ -146,29 +148,4 @@ def _assembled(
         suspended=False,
         poisoned=False,
         data_device_sectors=ORIGIN_SECTORS,
-    )
-
-
-def versions_in_order(wc: State, places: Sequence[int]) -> Any:
-    """Whether all versions of a sector are in the order of their commits, and none is ahead."""
-    conditions: list[object] = []
-    used = {index for _, indices in wc.tree.items() for index in indices}
-    for place in used & set(places):
-        conditions.append(wc.entries[place].seq_count <= wc.seq_count)
-    for _, indices in wc.tree.items():
-        for older, newer in combinations(indices, 2):
-            conditions.append(_follows(wc, wc.entries[older], wc.entries[newer]))
-    return all_of(conditions)
-
-
-def _follows(wc: State, older: Entry, newer: Entry) -> Any:
-    """Whether two versions of a sector may be beside each other."""
-    older_committed = older.seq_count < wc.seq_count
-    newer_committed = newer.seq_count < wc.seq_count
-    return all_of(
-        [
-            implies(newer_committed, all_of([older_committed, older.seq_count < newer.seq_count])),
-            implies(newer_committed, older.write_in_progress),
-            not newer.write_in_progress,
-        ]
     )

@@ -11,7 +11,7 @@ from typing import Any, Final
 import z3
 
 from writecache_proofs.symbolic.number import Number, positive
-from writecache_proofs.symbolic.truth import Truth, UnsupportedError
+from writecache_proofs.symbolic.truth import Truth, UnsupportedError, any_of
 
 
 class Fit:
@@ -114,6 +114,11 @@ class Integer(Number):
 
     __rand__ = __and__
 
+    def __or__(self, other: object) -> "Joined":
+        return Joined(self, other)
+
+    __ror__ = __or__
+
     def _compare(self, other: object, relation: Callable[[Any, Any], Any]) -> Any:
         b = Integer.of(other)
         return NotImplemented if b is None else Truth(relation(self.term, b.term))
@@ -124,6 +129,19 @@ class Integer(Number):
         if not HASHING.allowed:
             raise UnsupportedError("the hash of a symbolic number, where keys may be plain ones")
         return _HASH
+
+
+class Joined:
+    """Bits of two integers together: only whether some of the lowest are set can be asked."""
+
+    def __init__(self, *values: object) -> None:
+        self.values = values
+
+    def __and__(self, mask: int) -> Any:
+        lowest = [Integer.of(value) for value in self.values]
+        if None in lowest:
+            raise UnsupportedError("bits of what is no number")
+        return any_of((value & mask) != 0 for value in lowest if value is not None)
 
 
 def _shift(amount: object) -> int:

@@ -11,7 +11,14 @@ import z3
 from writecache_proofs.symbolic.bits import Bits, width_for
 from writecache_proofs.symbolic.engine import Engine, Limits, NoVerdictError, Recorder
 from writecache_proofs.symbolic.numbers import HASHING, Integer
-from writecache_proofs.symbolic.run import Counterexample, Replay, Run, replay
+from writecache_proofs.symbolic.run import (
+    Counterexample,
+    FailedError,
+    Replay,
+    Run,
+    UnmetError,
+    replay,
+)
 from writecache_proofs.symbolic.truth import UnsupportedError, term_of
 
 
@@ -147,7 +154,16 @@ class _Verification:
             return
         values = run.values(model)
         played = Replay(values)
-        self.check(played)
+        try:
+            self.check(played)
+        except UnmetError as error:
+            raise DisagreementError(f"a premise does not hold on {values}") from error
+        except UnsupportedError:
+            raise
+        except Exception as error:
+            # What is claimed, or raised, of Python's own values only refutes as well.
+            words = str(error) if isinstance(error, FailedError) else repr(error)
+            raise _Refuted(Counterexample(words, values)) from error
         if played.claimed != [words for _, words in run.claims]:
             raise DisagreementError(f"another path is taken on {values}")
         if run.claims and self.witness is None:
