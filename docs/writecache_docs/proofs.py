@@ -4,21 +4,21 @@ from importlib import import_module
 from itertools import groupby
 
 from writecache_docs.markdown import code, one_line, prose, quoted, table
+from writecache_impl.proving import ALL_MODULES
 from writecache_proofs.assumptions import ASSUMPTIONS
 from writecache_proofs.catalogue import theorems
-from writecache_proofs.families import FAMILIES, MODULES
 from writecache_proofs.theorem import Kind, Theorem
 
 
 def summary() -> str:
     """How many theorems of each kind, and twins."""
-    every = theorems(FAMILIES)
+    every = theorems(tuple(ALL_MODULES), ALL_MODULES)
     rows = [(kind.value, sum(one.kind is kind for one in every)) for kind in Kind]
     n_twins = sum(len(one.twins) for one in every)
     n_deep = sum(one.deep for one in every)
     words = (
-        f"{len(every)} theorems in {len(FAMILIES)} families, with {n_twins} twins; {n_deep} of them"
-        " are judged with `--deep` only."
+        f"{len(every)} theorems in {len(ALL_MODULES)} families, with {n_twins} twins; {n_deep} of "
+        "them are judged with `--deep` only."
     )
     return f"{words}\n\n{table(['kind', 'theorems'], rows)}"
 
@@ -31,10 +31,11 @@ def assumptions() -> str:
 def statements() -> str:
     """Every theorem, by family."""
     parts = []
-    for family, group in groupby(theorems(FAMILIES), key=lambda one: one.family):
+    every = theorems(tuple(ALL_MODULES), ALL_MODULES)
+    for family, group in groupby(every, key=lambda one: one.family):
         parts.append(f"### {family}")
-        for module in MODULES[family]:
-            loaded = import_module(f"writecache_proofs.families.{module}")
+        for module in ALL_MODULES[family]:
+            loaded = import_module(module)
             parts.append(prose((loaded.__doc__ or "").split("\n\n")[0]))
         parts += [_theorem(one) for one in group]
         parts.append(code(f"writecache prove --family {family} --twins"))

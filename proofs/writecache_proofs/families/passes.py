@@ -158,7 +158,7 @@ def _submits(begun: Begun, after: Step) -> None:
 
 @PASSES.theorem(
     Twin("a newer version is taken while the older is being copied", (_NOT_SKIPPED,)),
-    Twin("a run goes on behind a duplicate", (_OVER_DUPLICATES,), finding="wrong-run"),
+    Twin("a run goes on behind a duplicate", (_OVER_DUPLICATES,), finding="run-over-duplicate"),
     bound=_BOUND,
 )
 def a_pass_over_everything_keeps_the_invariants(run: Run) -> None:

@@ -131,6 +131,7 @@ _THREE: Final = "caches of 3 blocks in any state and order, with the default opt
 _OLDER: Final = Twin(
     "without the repair: over an older version",
     (Edit(map_write._overwrite, "find_newest(wc, expected) != neighbour", "False"),),
+    finding="overwrite-hits-older-version",
 )
 
 
