@@ -164,8 +164,10 @@ def a_write_to_a_full_cache_keeps_the_invariants(run: Run) -> None:
     writes(run, 3, False, 1, True, full)
 
 
-@WRITES.theorem(Twin("over a block that is being copied", (_OVER_COPIES,)), bound=f"{_THREE}; no block is free, all are committed; requests of 2 "
-                  "blocks")  # fmt: skip
+@WRITES.theorem(
+    Twin("over a block that is being copied", (_OVER_COPIES,)),
+    bound=f"{_THREE}; no block is free, all are committed; requests of 2 blocks",
+)
 def a_write_of_two_blocks_over_committed_ones_keeps_the_invariants(run: Run) -> None:
     """The same of two blocks where all is committed: never over a version that is being copied."""
     writes(run, 3, False, 2, True, full_and_committed)
