@@ -58,3 +58,4 @@ esac
 "$work/clean/bin/writecache" findings --html format-crash -o "$work/page.html"
 grep -q '"name":"format-crash"' "$work/page.html"
 "$work/clean/bin/writecache" conform --target reference
+"$work/clean/bin/pytest" -q -p no:cacheprovider --pyargs writecache_models.conformance --target mmap

@@ -172,3 +172,13 @@ def test_options_of_kernels_are_refused(tmp_path: Path) -> None:
     assert command("conform", "--target", "cmd:true", "--target", "reference").is_refusal(2)
     assert command("vectors", "check", "--target", "nosuch:x").is_refusal(2)
     assert command("vectors", "check", "--target", "cmd:true", "--store").is_refusal(2)
+
+
+def test_the_engine_is_a_target_of_level_3() -> None:
+    vectors = Path(__file__).parents[1] / "vectors" / "sid.jsonl.xz"
+    done = command("vectors", "check", "--target", "mmap", vectors, "--json")
+    assert done.code == 0, done.err
+    judged = done.json
+    assert judged["level"] == 3
+    assert judged["steps"] > 4000
+    assert judged["own_ms_a_step"] < 1

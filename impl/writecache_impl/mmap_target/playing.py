@@ -14,15 +14,15 @@ from writecache_impl.engine.construct import FASTEST
 from writecache_impl.engine.entries import Entries
 from writecache_impl.mmap_target.player import PROFILE, play
 from writecache_models.actions import HangError, PanicError
+from writecache_models.conformance.exact import logged_without_fua
 from writecache_models.judge import Report, judge
 from writecache_models.observations import new_machine, observe, perform, profile_of
 from writecache_models.shrink import shrink
-from writecache_models.trace import BEGIN, LOGS, Observation, Op, Trace
+from writecache_models.trace import BEGIN, Observation, Op, Trace
 from writecache_models.workloads import generate
 from writecache_models.workloads.memory import in_memory
 from writecache_spec.profile import PROFILES, Profile
 
-EACH_LOG: Final = LOGS[1]
 _PMEM: Final = PROFILES["1.6.0-6.1-amd64"]
 _FLAVOURS: Final = ("plain", "plain", "logged", "failing", "pmem")
 """Of traces, in turn: as they are drawn; with logs of what is written, whose order is compared;
@@ -100,30 +100,13 @@ def draw(seed: str, number: int, family: str | None = None) -> Trace:
     if family is not None or flavour == "plain":
         return trace
     if flavour == "logged":
-        return _logged(trace)
+        return logged_without_fua(trace)
     return in_memory(trace, ("", "fua", "nofua")[number % 3])
 
 
 def kind_for(number: int) -> type[Entries]:
     """With numpy and without, in turn."""
     return FASTEST if number % 2 else Entries
-
-
-def _logged(trace: Trace) -> Trace:
-    """The same with logs.
-
-    Without FUA writes: the engine does not make their data durable by themselves, because their
-    commit does.
-    """
-    ops: list[Op] = []
-    for op in trace.ops:
-        if op[0] in ("write_fua", "write_dsync"):
-            ops += [["write", *op[1:]], ["flush"]]
-        else:
-            ops.append(op)
-    return replace(
-        trace, steps=tuple((op, {}) for op in ops), extra={**trace.extra, "logs": EACH_LOG}
-    )
 
 
 def judge_engine(

@@ -42,7 +42,21 @@ def draw_exact(seed: str, target: Target) -> Trace:
         number += 1
         if exact_problem(trace, target) is None:
             logged = Ability.LOG in abilities and number % 2 == 1
-            return trace.with_logs(LOGS[1]) if logged else trace
+            return logged_without_fua(trace) if logged else trace
+
+
+def logged_without_fua(trace: Trace) -> Trace:
+    """The trace with a log for each device, and a write and a flush for each write with FUA.
+
+    Who makes data durable by the commit that follows has no need to write it with FUA.
+    """
+    ops: list[Op] = []
+    for op in trace.ops:
+        if op[0] in ("write_fua", "write_dsync"):
+            ops += [["write", *op[1:]], ["flush"]]
+        else:
+            ops.append(op)
+    return replace(trace.with_logs(LOGS[1]), steps=tuple((op, {}) for op in ops))
 
 
 def exact_problem(trace: Trace, target: Target) -> str | None:
@@ -153,6 +167,9 @@ class _Play:
             seen["errno"] = error.errno
             if op[0] == "open" and error.message:
                 seen["error"] = error.message
+            elif op[0] == "open":
+                # Not the constructor refused it: the table is loaded, and the device waits.
+                self.is_suspended = True
         seen["status"] = self.ask(self.target.status) if self.is_open else None
         devices = self.ask(self.target.snapshot)
         self._undefined |= undefined_ranges(devices.cache, self._starts)

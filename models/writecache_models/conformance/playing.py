@@ -48,46 +48,58 @@ def play(target: Target, trace: Trace) -> Verdict:
 
     Raises UnreadableError for a trace whose own images the reference does not open.
     """
-    return _Play(target, trace).run()
+    return Play(target, trace).run()
 
 
-class _Play(Asked):
-    """One trace on its way."""
+class Play(Asked):
+    """One trace on its way, an operation at a time: `begin`, then `do` for each."""
 
     def __init__(self, target: Target, trace: Trace) -> None:
         super().__init__(target, trace)
         self.is_open = self.is_suspended = False
         self.n_sectors = trace.origin_sectors
+        self.steps: list[tuple[Op, Observation]] = []
+        """What was done, and what was seen."""
 
     def run(self) -> Verdict:
         """Play it all."""
         started = time.thread_time()
-        verdict, steps = self.verdict, []
-        seen = Observation()
+        verdict = self.verdict
         try:
-            self._start()
+            self.begin()
             for op, recorded in self.trace.steps:
-                if reason := self._left_out(op, recorded):
-                    verdict.left_out[reason] += 1
-                    continue
-                seen = {}
-                steps.append((op, seen))
-                self._step(op, seen, recorded)
-                verdict.operations[op[0]] += 1
+                self.do(op, recorded)
         except RefusedError as error:
             verdict.violation = Violation(-1, f"it does not take its devices: {error}")
         except BrokenError as error:
-            verdict.violation = Violation(len(steps) - 1, str(error))
+            verdict.violation = Violation(len(self.steps) - 1, str(error))
         except LostError as error:
-            verdict.violation = Violation(len(steps) - 1, str(error), is_lost=True)
-        if verdict.violation is not None:
-            seen["violation"] = verdict.violation.what
-        verdict.trace = replace(self.trace, steps=tuple(steps))
+            verdict.violation = Violation(len(self.steps) - 1, str(error), is_lost=True)
+        if verdict.violation is not None and self.steps:
+            self.steps[-1][1]["violation"] = verdict.violation.what
+        verdict.trace = replace(self.trace, steps=tuple(self.steps))
         verdict.own_seconds += time.thread_time() - started
         return verdict
 
-    def _start(self) -> None:
-        """Give the target its devices, and the contract what they hold."""
+    def do(self, op: Op, recorded: Observation | None = None) -> None:
+        """Do an operation, unless the target cannot; raises BrokenError or LostError.
+
+        An error that was recorded of a kernel is no violation.
+        """
+        recorded = recorded or {}
+        if reason := self._left_out(op, recorded):
+            self.verdict.left_out[reason] += 1
+            return
+        seen: Observation = {}
+        self.steps.append((op, seen))
+        self._step(op, seen, recorded)
+        self.verdict.operations[op[0]] += 1
+
+    def begin(self) -> None:
+        """Give the target its devices, and the contract what they hold.
+
+        Raises UnreadableError, RefusedError or LostError.
+        """
         trace = self.trace
         devices = Devices.of(trace)
         held = b""
