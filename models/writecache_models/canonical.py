@@ -2,7 +2,9 @@
 
 What does not matter is left out, or named by its place in an order:
   * values: those that no disk holds any more are all alike, and can never be read again;
-  * sequence counts, places in the LRU, moments: only their order matters;
+  * sequence counts: only how entries of one sector compare, and each with superblocks, matters;
+  * places in the LRU, moments: only their order matters;
+  * how much was begun, which only bounds a search;
   * the original sector of a free entry, counters of the status line, ages (time is left out), and
     the autocommit counter: it only asks for what the timer may ask for as well.
 
@@ -12,13 +14,13 @@ A key is made of numbers alone, so that its hash is the same in every process.
 from collections.abc import Hashable, Iterable
 from typing import Any, Final
 
+from writecache_models.alike import Counts, alive_in, contract_key
 from writecache_models.symbolic import Disk, Symbol
 from writecache_models.world import World
 from writecache_spec.effects import Timer, Work
 from writecache_spec.events import BioPrivate, Device, Op
 from writecache_spec.layout import MemoryEntry
 from writecache_spec.state import Phase, State, Waiter
-from writecache_spec.units import U64_MAX
 
 _NUMBERS: Final[dict[Any, int]] = {
     member: number
@@ -47,18 +49,9 @@ def digest(world: World) -> int:
 class _Key:
     def __init__(self, world: World) -> None:
         self.world = world
-        self.alive = _alive(world)
+        self.alive = alive_in(world)
         self.values: dict[int, int] = {}
-        wc = world.wc
-        counts = {count for disk in (world.cache,) for count in _counts(disk)}
-        if wc is not None:
-            counts |= {entry.seq_count for entry in wc.entries}
-            counts.add(wc.seq_count)
-        if world.loaded is not None:
-            counts.add(world.loaded.superblock.seq_count)
-        counts.discard(U64_MAX)
-        self.counts: dict[int, int] = {count: i for i, count in enumerate(sorted(counts))}
-        self.counts[U64_MAX] = -1
+        self.counts = _counts(world)
         self.tags = {client.tag: i for i, client in enumerate(world.clients)}
         self.tags[-1] = -1
 
@@ -67,7 +60,7 @@ class _Key:
         moments = [client.request.began for client in world.clients]
         if world.control is not None:
             moments.append(world.control.message.began)
-        contract = world.contract.key(self._named, moments)
+        contract = contract_key(world.contract, self._named, moments)
         return (
             contract,
             self._control(),
@@ -84,7 +77,7 @@ class _Key:
                 for one in world.pieces
             ),
             tuple(self._client(client) for client in world.clients),
-            world.n_begun, world.n_failed, world.n_crashes,
+            world.n_failed, world.n_crashes,
         )  # fmt: skip
 
     def _loaded(self) -> Hashable:
@@ -92,7 +85,7 @@ class _Key:
         if self.world.loaded is None:
             return ()
         superblock = self.world.loaded.superblock
-        return superblock.magic, superblock.version, self.counts[superblock.seq_count]
+        return superblock.magic, superblock.version, self.counts.commits[superblock.seq_count]
 
     def _value(self, value: Any) -> int:
         return 0 if value == 0 else self.values.setdefault(value, len(self.values) + 1)
@@ -106,13 +99,11 @@ class _Key:
             return self._value(symbol)
         superblock, entries = symbol
         return (
-            tuple((one.magic, one.version, self.counts[one.seq_count]) for one in superblock),
-            tuple(self._entry(entry) for entry in entries),
+            tuple(
+                (one.magic, one.version, self.counts.commits[one.seq_count]) for one in superblock
+            ),
+            tuple(self.counts.entry(entry) for entry in entries),
         )
-
-    def _entry(self, entry: MemoryEntry) -> tuple[int, int]:
-        count = self.counts[entry.seq_count]
-        return (-1 if count == -1 else entry.original_sector, count)
 
     def _disk(self, disk: Disk) -> Hashable:
         return (
@@ -146,7 +137,10 @@ class _Key:
 
     def _state(self, wc: State) -> Hashable:
         entries = tuple(
-            (*self._entry(MemoryEntry(one.original_sector, one.seq_count)), one.write_in_progress)
+            (
+                *self.counts.entry(MemoryEntry(one.original_sector, one.seq_count)),
+                one.write_in_progress,
+            )
             for one in wc.entries
         )
         writeback: tuple[Any, ...] = ()
@@ -157,7 +151,7 @@ class _Key:
             for one in wc.sleeping
         )
         return (
-            entries, self.counts[wc.seq_count], wc.superblock.magic, wc.superblock.version,
+            entries, self.counts.commits[wc.seq_count], wc.superblock.magic, wc.superblock.version,
             tuple(wc.tree.items()), tuple(index for _, index in wc.lru.items()),
             tuple(index for _, index in wc.freelist.items()),
             -1 if wc.current_free is None else wc.current_free,
@@ -171,25 +165,14 @@ class _Key:
         )  # fmt: skip
 
 
-def _counts(disk: Disk) -> Iterable[int]:
-    """Sequence counts in the metadata that a disk holds."""
-    for symbol in (*disk.durable, *(one for pending in disk.pending for one in pending)):
-        if not isinstance(symbol, int):
-            yield from (superblock.seq_count for superblock in symbol[0])
-            yield from (entry.seq_count for entry in symbol[1])
-
-
-def _alive(world: World) -> set[Any]:
-    """Values that some disk holds, or has been given."""
-    found: set[Any] = set()
-    for disk in (world.cache, world.origin):
-        found.update(one for one in disk.durable if isinstance(one, int))
-        for pending in disk.pending:
-            found.update(one for one in pending if isinstance(one, int))
-    for piece in world.pieces:
-        found.update(value for _, value in piece.writes if isinstance(value, int))
-    # What is written by requests whose pieces are still to come.
-    for client in world.clients:
-        if client.rest:
-            found.update(value for one in client.readable for value in one)
-    return found
+def _counts(world: World) -> Counts:
+    """The sequence counts of a world."""
+    pending = (one for sector in world.cache.pending for one in sector)
+    commits: list[int] = []
+    entries: list[tuple[int, int]] = []
+    if world.wc is not None:
+        commits.append(world.wc.seq_count)
+        entries += [(one.original_sector, one.seq_count) for one in world.wc.entries]
+    if world.loaded is not None:
+        commits.append(world.loaded.superblock.seq_count)
+    return Counts.of((*world.cache.durable, *pending), commits, entries)

@@ -16,7 +16,7 @@ A discard is a write of an unknown value: zero, or anything the sector ever held
 Values are whatever can be compared and hashed; `ZERO` stands for a sector of zeros.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 Value = Hashable
@@ -177,38 +177,23 @@ class Contract:
                 )
         return wrong
 
-    def key(
-        self,
-        name: Callable[[Iterable[Value]], Hashable] = frozenset,
-        others: Iterable[int] = (),
-    ) -> tuple[Hashable, ...]:
-        """What decides everything from now on; equal contracts have equal keys.
+    @property
+    def versions(self) -> Mapping[int, tuple[Version, ...]]:
+        """What a crash may leave of each sector that was ever written, oldest first."""
+        return self._versions
 
-        Sets of values are named by `name`.  `others` are moments that requests under way remember;
-        their places among all moments come last.
-        """
-        kept = {moment for versions in self._versions.values() for one in versions
-                for moment in (one.began, one.ended) if moment is not None}  # fmt: skip
-        order = {moment: number for number, moment in enumerate(sorted({*kept, *others}))}
-        sectors = tuple(
-            (
-                sector,
-                name(self._ever.get(sector, ())),
-                tuple(
-                    (
-                        name(one.values),
-                        order[one.began],
-                        -1 if one.ended is None else order[one.ended],
-                        one.succeeded,
-                        one.discards,
-                        one.settled,
-                    )
-                    for one in versions
-                ),
-            )
-            for sector, versions in sorted(self._versions.items())
-        )
-        return sectors, tuple(order[moment] for moment in others)
+    @property
+    def ever(self) -> Mapping[int, frozenset[Value]]:
+        """All that each sector ever held: what a discard may bring back."""
+        return self._ever
+
+    def holding(
+        self, versions: Mapping[int, tuple[Version, ...]], ever: Mapping[int, frozenset[Value]]
+    ) -> "Contract":
+        """Another contract at the same moment, which holds these instead."""
+        other = self.fork()
+        other._versions, other._ever = dict(versions), dict(ever)
+        return other
 
     def fork(self) -> "Contract":
         """An independent copy."""

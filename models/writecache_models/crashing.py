@@ -11,6 +11,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from writecache_models.actions import HangError, Outcome, PanicError
+from writecache_models.alike import contract_key
 from writecache_models.content import Content
 from writecache_models.contract import ZERO, Contract, FlushMessage, Request, Value
 from writecache_models.devices import Devices, pattern
@@ -160,7 +161,7 @@ class Judgement:
         """Judge what may be left of one moment."""
         contract = moment.contract.fork()
         contract.crash()
-        key = contract.key()
+        key = contract_key(contract)
         for left in crashes(moment.disks, self.limit, self.random):
             self.n_states += 1
             state = (*(frozenset(disk.durable.items()) for disk in left.disks), key)

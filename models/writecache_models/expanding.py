@@ -3,15 +3,16 @@
 import pickle
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from writecache_models.alike import plain
 from writecache_models.candidates import Turn, candidates
 from writecache_models.canonical import digest
 from writecache_models.clients import Op
 from writecache_models.recovery import Judge
-from writecache_models.turns import turn, wrong_reads
+from writecache_models.turns import After, turn, wrong_reads
 from writecache_models.walking import HANG
-from writecache_models.world import Setting, World, new_world
+from writecache_models.world import Setting, World, after_crash, new_world, visible
 from writecache_spec.state import Config
 
 
@@ -31,13 +32,26 @@ class Bound(NamedTuple):
     """How often recovery crashes."""
     limit: int | None = None
     """How many contents of one crash are judged; None: all of them."""
+    goes_on: bool = False
+    """Whether what a crash has left is activated and goes on; a crash counts as an operation."""
+
+
+class Made(NamedTuple):
+    """A successor."""
+
+    number: int
+    """Its digest."""
+    n_begun: int
+    place: int
+    """Its parent's, in the chunk."""
+    event: Turn
+    packed: bytes
 
 
 class Expanded(NamedTuple):
     """What came of a chunk."""
 
-    worlds: list[tuple[int, int, Turn, bytes]]
-    """Successors: digest, the parent's place in the chunk, the event, the world."""
+    worlds: list[Made]
     violations: list[tuple[int, Turn, str]]
     n_turns: int
     n_states: int
@@ -77,17 +91,20 @@ def expand(run: str, bound: Bound, worlds: list[bytes]) -> Expanded:
             for moment in after.moments:
                 found |= dict.fromkeys(judge.fail_at(moment))
             made.violations.extend((place, event, what) for what in found)
-            if after.violations:
-                # What follows a broken promise says nothing more.
-                continue
-            number = digest(after.world)
-            if number in judge.met:
-                continue
-            judge.met.add(number)
-            wrong = wrong_reads(bound.setting, after.world)
-            made.violations.extend((place, event, what) for what in wrong)
-            if not wrong:
-                made.worlds.append((number, place, event, pack(after.world)))
+            # What follows a broken promise says nothing more.
+            following = [] if after.violations else [(event, _read(bound, event, after.world))]
+            if bound.goes_on and not found and world.n_begun < bound.n_ops:
+                following += _crashed(world, event, after, judge)
+            for led, other in following:
+                follows = plain(other)
+                number = digest(follows)
+                if (number, follows.n_begun) in judge.met:
+                    continue
+                judge.met.add((number, follows.n_begun))
+                wrong = wrong_reads(bound.setting, follows)
+                made.violations.extend((place, led, what) for what in wrong)
+                if not wrong:
+                    made.worlds.append(Made(number, follows.n_begun, place, led, pack(follows)))
         if _hangs(bound, world):
             made.violations.append((place, ("nothing",), HANG))
     return made._replace(
@@ -98,7 +115,25 @@ def expand(run: str, bound: Bound, worlds: list[bytes]) -> Expanded:
     )
 
 
-def _successors(bound: Bound, world: World) -> Iterator[tuple[Turn, Any]]:
+def _crashed(world: World, event: Turn, after: After, judge: Judge) -> Iterator[tuple[Turn, World]]:
+    """The power fails within the event: what is left that was not met yet."""
+    for at, moment in enumerate(after.moments):
+        for number, image in judge.left_by(moment):
+            left = after_crash(world._replace(contract=moment.contract), image)
+            yield ("crash", event, at, number), left._replace(n_begun=world.n_begun + 1)
+
+
+def _read(bound: Bound, event: Turn, world: World) -> World:
+    """What a crash has left is read whole when it is activated: from then on it is known."""
+    if event != ("open",) or not world.n_crashes or world.wc is None or world.wc.error:
+        return world
+    contract = world.contract.fork()
+    for sector, value in visible(bound.setting, world):
+        contract.read(sector, [value])
+    return world._replace(contract=contract)
+
+
+def _successors(bound: Bound, world: World) -> Iterator[tuple[Turn, After]]:
     may_begin = world.n_begun < bound.n_ops and len(world.clients) < bound.n_clients
     ops = bound.ops if may_begin else ()
     for event in candidates(bound.setting, world, ops, bound.failures):

@@ -1,9 +1,15 @@
 """The explorer: every sequence of operations and every schedule, breadth first, up to a bound.
 
 Worlds that are equal up to names are met once (`canonical`).  At every moment of every event the
-power may fail; every content that it may leave is judged (`recovery`).  The search goes level by
-level, one event a level; a level is cut into chunks, and a chunk is all that another process needs.
-So any executor can do it, and what was reached can be kept and gone on from.
+power may fail; every content that it may leave is judged (`recovery`).  The search goes in
+*layers*: first everything that can happen with no operation begun, then with one, and so on, each
+until nothing new happens.  A world that was met with fewer operations is not met again: what it
+does with more of them left is more.  Where a layer brings no new world, no further operation does:
+then the search holds for histories of any length.
+
+Within a layer it goes level by level, one event a level; a level is cut into chunks, and a chunk
+is all that another process needs.  So any executor can do it, and what was reached can be kept and
+gone on from.
 """
 
 import pickle
@@ -42,8 +48,15 @@ class Progress:
     """Worlds of this level that are to be expanded."""
     following: list[tuple[int, bytes]] = field(default_factory=list)
     """Those of the next level, as far as they are known."""
+    later: dict[int, bytes] = field(default_factory=dict)
+    """Those of the next layer, as far as they are known."""
     parents: dict[int, tuple[int, Turn]] = field(default_factory=dict)
     level: int = 0
+    """Events of the layer's longest path so far."""
+    layer: int = 0
+    """Operations that have begun."""
+    layers: list[int] = field(default_factory=lambda: [0])
+    """Worlds expanded in each layer."""
     n_worlds: int = 0
     n_turns: int = 0
     n_states: int = 0
@@ -71,7 +84,12 @@ class Progress:
     @property
     def done(self) -> bool:
         """Whether everything within the bound has been explored."""
-        return not self.frontier and not self.following
+        return not self.frontier and not self.following and not self.later
+
+    @property
+    def closed(self) -> bool:
+        """Whether no further operation leads anywhere new: it holds for any number of them."""
+        return self.done and self.layer <= self.bound.n_ops and self.layers[-1] == 0
 
     def path(self, number: int) -> tuple[Turn, ...]:
         """The events that led to a world."""
@@ -118,13 +136,26 @@ def explore(
                         flying[_submit(executor, run, progress.bound, following)] = following
             if not wanted:
                 return
-            progress.frontier, progress.following = progress.following, []
-            progress.level += 1
+            _advance(progress)
     finally:
         for future, chunk in flying.items():
             # What was not finished is to be done again.
             future.cancel()
             progress.frontier.extend(chunk)
+
+
+def _advance(progress: Progress) -> None:
+    """To the next level, or where that is empty to the next layer."""
+    progress.frontier, progress.following = progress.following, []
+    progress.level += 1
+    if not progress.frontier:
+        new = {number: one for number, one in progress.later.items() if number not in progress.seen}
+        progress.seen.update(new)
+        progress.frontier, progress.later = list(new.items()), {}
+        progress.level = 0
+        if progress.layer < progress.bound.n_ops:
+            progress.layer += 1
+            progress.layers.append(0)
 
 
 def _chunks(frontier: list[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
@@ -144,15 +175,22 @@ def _submit(
 def _take(progress: Progress, chunk: list[tuple[int, bytes]], made: Expanded) -> None:
     """Add what came of a chunk."""
     progress.n_worlds += len(chunk)
+    progress.layers[-1] += len(chunk)
     progress.n_turns += made.n_turns
     progress.n_states += made.n_states
     progress.pairs.update(made.pairs)
     progress.named.update(made.named)
-    for number, place, event, packed in made.worlds:
-        if number not in progress.seen:
-            progress.seen.add(number)
-            progress.parents[number] = (chunk[place][0], event)
-            progress.following.append((number, packed))
+    for number, n_begun, place, event, packed in made.worlds:
+        if number in progress.seen:
+            continue
+        if n_begun > progress.layer:
+            if number not in progress.later:
+                progress.later[number] = packed
+                progress.parents[number] = chunk[place][0], event
+            continue
+        progress.seen.add(number)
+        progress.parents[number] = chunk[place][0], event
+        progress.following.append((number, packed))
     for place, event, what in made.violations:
         progress.counts[what] += 1
         if what not in progress.found:

@@ -13,6 +13,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from writecache_models.actions import HangError, PanicError
+from writecache_models.alike import contract_key
 from writecache_models.content import Content
 from writecache_models.contract import Contract
 from writecache_models.crashing import Setting, name_of, read_everything
@@ -82,7 +83,7 @@ def judge_crashes(
     for moment in moments(happened, setting.cache_sectors * SECTOR_SIZE if memory else None):
         contract = moment.contract
         contract.crash()
-        key = contract.key()
+        key = contract_key(contract)
         for image in moment.images(limit, random):
             n_images += 1
             state = (*(blake2b(one).digest() for one in image), key)

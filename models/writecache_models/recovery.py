@@ -5,10 +5,11 @@ and so can the recovery after that.  What it comes to does not depend on how the
 so every image is recovered once, however many crashes leave it.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
-from writecache_models.contract import Contract
+from writecache_models.alike import Counts
+from writecache_models.contract import ZERO, Contract
 from writecache_models.stage import Moment
 from writecache_models.symbolic import Disk, Image, Remains, Symbol
 from writecache_models.turns import turn
@@ -107,12 +108,14 @@ class Judge:
         """Distinct ones, each with what the contract allows of it: digests, as they come."""
         self.new_named: list[int] = []
         """Those that are distinct up to names."""
-        self.met: set[int] = set()
-        """Digests of worlds whose moments were judged, for whoever asks."""
+        self.met: set[tuple[int, int]] = set()
+        """Digests of worlds whose moments were judged, and how much was begun in them, for whoever
+        asks."""
         self._moments: dict[object, tuple[str, ...]] = {}
         self._named: set[int] = set()
         self._wrong: dict[int, tuple[str, ...]] = {}
         self._pairs: set[int] = set()
+        self._left: set[int] = set()
 
     def fail_at(self, moment: Moment) -> tuple[str, ...]:
         """What is wrong with what a crash at this moment may leave."""
@@ -126,6 +129,25 @@ class Judge:
             known = tuple(dict.fromkeys(self._problems(remains, allowed)))
             self._moments[key] = known
         return known
+
+    def left_by(self, moment: Moment) -> Iterator[tuple[int, Image]]:
+        """What a crash at this moment may leave that no crash has left yet: number and content.
+
+        What counts, besides the content up to names, is what is allowed and what was ever written.
+        """
+        remains, contract = moment
+        zeros: frozenset[Hashable] = frozenset({ZERO})
+        known = tuple(contract.survivors(sector) for sector in self._sectors)
+        known += tuple(contract.ever.get(sector, zeros) for sector in self._sectors)
+        whole = hash((remains, known))
+        if whole in self._left:
+            return
+        self._left.add(whole)
+        for number, image in enumerate(remains.some(self.limit)):
+            named = hash(without_names(image, known))
+            if named not in self._left:
+                self._left.add(named)
+                yield number, image
 
     def _problems(self, remains: Remains, allowed: tuple[frozenset[Hashable], ...]) -> list[str]:
         found: list[str] = []
@@ -158,10 +180,7 @@ class Judge:
 def without_names(image: Image, allowed: tuple[frozenset[Hashable], ...]) -> Hashable:
     """A pair of image and contract, equal for those that differ in names of values only."""
     names: dict[Any, int] = {0: 0}
-    counts = sorted(
-        {one.seq_count for sector in image[0] if not isinstance(sector, int)
-         for part in sector for one in part}
-    )  # fmt: skip
+    counts = Counts.of(image[0], (), ())
 
     def symbol(one: Symbol) -> Hashable:
         if isinstance(one, int):
@@ -169,13 +188,14 @@ def without_names(image: Image, allowed: tuple[frozenset[Hashable], ...]) -> Has
         superblock, entries = one
         return (
             tuple(
-                (block.magic, block.version, counts.index(block.seq_count)) for block in superblock
+                (block.magic, block.version, counts.commits[block.seq_count])
+                for block in superblock
             ),
-            tuple((entry.original_sector, counts.index(entry.seq_count)) for entry in entries),
+            tuple(counts.entry(entry) for entry in entries),
         )
 
     disks = tuple(tuple(symbol(one) for one in disk) for disk in image)
-    held = frozenset(names)
+    held = frozenset(one for disk in image for one in disk if isinstance(one, int))
     return disks, tuple(
         tuple(names[value] for value in sorted(values & held, key=names.__getitem__))
         for values in allowed

@@ -1,8 +1,9 @@
 """The exploration that a release stands on: what was explored, and what came of it.
 
-A run that is complete took every sequence of so many operations, every schedule, every content that
-a crash at any moment may leave, and crashes of their recoveries.  One that was stopped took every
-path of up to so many events as its level says.
+A run that is complete took every sequence of so many operations, every schedule, every content
+that a crash at any moment may leave, and crashes of their recoveries; where it is *closed*, of any
+number of operations.  One that was stopped took all of that for fewer operations than its layer,
+and with as many every path of up to so many further events as its level says.
 """
 
 import json
@@ -32,6 +33,7 @@ def bound(
     n_clients: int = 1,
     failures: int = 0,
     watermark: int | None = None,
+    goes_on: bool = False,
 ) -> Bound:
     """A bound over so many blocks of the origin, and entries of the cache.
 
@@ -57,7 +59,7 @@ def bound(
         everything,
         ByteCount(block_size),
     )
-    return Bound(setting, tuple(ops), n_ops, n_clients, failures)
+    return Bound(setting, tuple(ops), n_ops, n_clients, failures, goes_on=goes_on)
 
 
 def release_bound() -> Bound:
@@ -80,7 +82,11 @@ def report(progress: Progress, command: str) -> dict[str, Any]:
         "requests_at_once": of.n_clients,
         "failures": of.failures,
         "recovery_crashes": of.depth,
+        "goes_on": of.goes_on,
         "complete": progress.done,
+        "closed": progress.closed,
+        "layer": progress.layer,
+        "layers": progress.layers,
         "level": progress.level,
         "worlds": progress.n_worlds,
         "events": progress.n_turns,

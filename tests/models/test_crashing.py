@@ -6,6 +6,7 @@ import pytest
 from machines import line
 
 from writecache_models.actions import Outcome
+from writecache_models.alike import contract_key
 from writecache_models.crashing import Journal, Setting, Violation, judge, run
 from writecache_models.machine import Machine
 from writecache_models.trace import Op
@@ -54,7 +55,7 @@ def test_what_keeps_the_contract_passes(setting: Setting, ops: list[Op]) -> None
 def flush_of(broken: Device) -> object:
     def flush(journal: Journal, device: Device) -> None:
         # A format is none of this: it ends before the first write.
-        if device is not broken or not journal.contract.key()[0]:
+        if device is not broken or not contract_key(journal.contract)[0]:
             flush_of_all(journal, device)
 
     return flush
@@ -85,7 +86,7 @@ def test_a_superblock_without_fua_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     write_metadata = Journal.write_metadata
 
     def without_fua(journal: Journal, start_sector: Sector, effect: WriteMetadata) -> None:
-        fua = effect.fua and not journal.contract.key()[0]
+        fua = effect.fua and not contract_key(journal.contract)[0]
         write_metadata(journal, start_sector, effect._replace(fua=fua))
 
     monkeypatch.setattr(Journal, "write_metadata", without_fua)

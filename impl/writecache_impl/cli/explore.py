@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -20,6 +20,8 @@ from writecache_models.release import bound as bound_of
 from writecache_models.release import release_bound, report, stored
 from writecache_models.walking import Bounds, Wrong, blame
 from writecache_spec.profile import PROFILES
+
+_ENDLESS: Final = 1_000_000
 
 
 @click.command()
@@ -40,6 +42,10 @@ from writecache_spec.profile import PROFILES
 )
 @click.option(
     "--watermark", type=click.IntRange(0, 100), help="Both of them; by default the kernel's own."
+)
+@click.option("--any-length", is_flag=True, help="Until no operation leads anywhere new.")
+@click.option(
+    "--go-on", is_flag=True, help="Go on after crashes; each of them counts as an operation."
 )
 @click.option("--profile", type=click.Choice(sorted(PROFILES)), default="1.6.0", show_default=True)
 @click.option("--repaired", is_flag=True, help="With all repairs: nothing is to be found.")
@@ -116,7 +122,8 @@ def _bound(options: Mapping[str, Any]) -> Bound:
             blocks=options["blocks"],
             entries=options["entries"],
             block_size=int(options["block_size"]),
-            n_ops=options["ops"],
+            n_ops=_ENDLESS if options["any_length"] else options["ops"],
+            goes_on=options["go_on"],
             n_clients=options["clients"],
             failures=options["failures"],
             watermark=options["watermark"],
@@ -187,6 +194,21 @@ def _print_stored(as_json: bool) -> int:
     return PROBLEMS if found["violations"] else FINE
 
 
+def _extent(result: Mapping[str, Any]) -> str:
+    """How far an exploration has come."""
+    operations = "operations and crashes" if result.get("goes_on") else "operations"
+    if result.get("closed"):
+        return f"complete, for any number of {operations}"
+    if result["complete"]:
+        return "complete"
+    # What was not begun leaves all shorter paths whole.
+    level = f"every path of up to {result['level']} events"
+    if "layer" not in result:
+        return level
+    layer = result["layer"]
+    return f"every path of fewer than {layer} {operations}, and with {layer} {level} more"
+
+
 def print_report(result: Mapping[str, Any]) -> None:
     """Print what an exploration has come to."""
     print(result["table"])
@@ -196,13 +218,14 @@ def print_report(result: Mapping[str, Any]) -> None:
     print(f"$ {result['command']}")
     n_repairs = len(result["repairs"])
     repairs = f"{n_repairs} repairs of SSD mode" if n_repairs else "no repairs"
-    # Level by level: what was not begun leaves all shorter paths whole.
-    ended = "complete" if result["complete"] else f"every path of up to {result['level']} events"
     print_table(
-        f"Profile {result['profile']}, {repairs}: {ended}, {result['seconds']:.0f} s",
+        f"Profile {result['profile']}, {repairs}: {_extent(result)}, {result['seconds']:.0f} s",
         ("", "number"),
         [(name.replace("_", " "), result[name]) for name in names],
     )
+    if "layers" in result:
+        layers = ", ".join(f"{count:,}" for count in result["layers"])
+        print(f"worlds met first with 0, 1, 2 … begun: {layers}")
     for what, count in result["violations"].items():
         blamed = ", ".join(result.get("blamed", {}).get(what, ())) or "no single repair"
         print(f"{count:,} times: {what}\n  mended by: {blamed}")
