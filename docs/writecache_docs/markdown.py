@@ -47,13 +47,8 @@ def quoted(text: str) -> str:
 def prose(docstring: str) -> str:
     """A docstring as Markdown: paragraphs, lists, and examples as code.
 
-    >>> print(prose("Add.\\n\\n>>> 1 + 1\\n2"))
-    Add.
-    <BLANKLINE>
-    ```pycon
-    >>> 1 + 1
-    2
-    ```
+    >>> prose("Add.\\n\\n>>> 1 + 1\\n2").splitlines()
+    ['Add.', '', '```pycon', '>>> 1 + 1', '2', '```']
     """
     paragraphs = [one for one in docstring.split("\n\n") if one.strip()]
     return "\n\n".join(

@@ -121,6 +121,21 @@ def _words(one: Class) -> str:
     return quoted(one_line(one.words))
 
 
+def _linked(text: str) -> str:
+    """A text in which the names of other operations' modules lead to their pages.
+
+    >>> _linked("see `map_write`, not `map_bio`")
+    'see [`map_write`](map-write.md), not `map_bio`'
+    """
+    modules = {operation.module for operation in OPERATIONS}
+
+    def replace(found: re.Match[str]) -> str:
+        name = found[1]
+        return f"[`{name}`]({name.replace('_', '-')}.md)" if name in modules else found[0]
+
+    return re.sub(r"`(\w+)`", replace, text)
+
+
 _DESCRIBES: Final = re.compile(r"(?:^|\n\n)(Describes .*)\Z", re.DOTALL)
 
 
@@ -131,7 +146,8 @@ def operation_page(operation: Operation) -> str:
     described = found[1] if found else ""
     body = text[: found.start()] if found else text
     first, _, rest = body.partition("\n\n")
-    parts = [f"# {operation.title}", prose(first), prose(rest)]
+    known = first.rstrip(".").lower() == operation.title.lower()
+    parts = [f"# {operation.title}", "" if known else prose(first), _linked(prose(rest))]
     events = [e for e in members("events", "Event") if operation.module in modules_of(e)]
     rows = [
         (f"`{event}`", _words(classes("events")[event]),

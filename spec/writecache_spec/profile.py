@@ -60,9 +60,13 @@ class Profile(NamedTuple):
     """One described kernel."""
 
     name: str
+    """What `PROFILES` and the command line call it."""
     target_version: tuple[int, int, int]
+    """Of the device-mapper target."""
     environment: Environment = Environment()
+    """The kernel around it."""
     superblock_write: SuperblockWrite = SuperblockWrite.AT_LEAST_4K
+    """How much a commit's last write carries."""
     flush_bios: int = 2
     """How many times device-mapper sends a flush: with 2, the second goes to the origin."""
     has_statistics: bool = True
@@ -72,6 +76,7 @@ class Profile(NamedTuple):
     limits_writeback_jobs: bool = True
     """Whether `writeback_jobs` has a default, from the memory; else 0, no limit."""
     maximum_feature_args: int = 18
+    """The most words that options may be."""
     overwrite_coalesces: bool = True
     """A request that overwrites goes on over the neighbours it can overwrite in place.
 

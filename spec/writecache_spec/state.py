@@ -28,17 +28,25 @@ class Config(NamedTuple):
     """What the constructor decided once and for all."""
 
     profile: Profile
+    """The kernel that is described."""
     arguments: Arguments
+    """What the table line says."""
     n_blocks: BlockIndex
+    """Cache blocks, and entries."""
     block_size: ByteCount
+    """In bytes."""
     block_sectors: Sector
+    """The same in sectors."""
     start_sector: Sector
     """Where on the cache device the metadata begins."""
     metadata_sectors: Sector
+    """Superblock, entries and padding."""
     data_start: Sector
     """Where on the cache device block 0 begins."""
     autocommit_blocks: int
+    """So many uncommitted blocks ask for a commit."""
     autocommit_jiffies: Jiffies
+    """So long after a write a commit is asked for."""
     max_age: Jiffies
     """All ones where the option was not given: nothing is ever that old."""
     max_writeback_jobs: int
@@ -46,6 +54,7 @@ class Config(NamedTuple):
     pause: Jiffies
     """How long the origin must have had no write before writeback begins."""
     metadata_only: bool
+    """Only what is marked as metadata of a filesystem is cached."""
     pmem_mode: bool
     """Whether the cache is persistent memory: read and written by the processor."""
     writeback_fua: bool
@@ -56,7 +65,9 @@ class Entry(NamedTuple):
     """One cache block: its entry in the metadata, and what is known of it in memory only."""
 
     original_sector: Sector
+    """Where on the origin the block belongs."""
     seq_count: SequenceCount
+    """The commit it was written in; all ones when the block is free."""
     age: Jiffies = Jiffies(0)
     """When it was allocated."""
     lru_key: int = 0
@@ -74,16 +85,25 @@ class Stats(NamedTuple):
     """Counters of the status line since 1.6.0, in its order; in blocks unless said otherwise."""
 
     reads: int = 0
+    """Asked for."""
     read_hits: int = 0
+    """Found in the cache."""
     writes: int = 0
+    """Asked for."""
     write_hits_uncommitted: int = 0
     """Requests, or their further pieces, not blocks; so the next."""
     write_hits_committed: int = 0
+    """The same where the newest entry is committed."""
     writes_around: int = 0
+    """Sent past the cache."""
     writes_allocate: int = 0
+    """Written to blocks that were free; see `Profile.overwrite_counts_as_allocate`."""
     writes_blocked_on_freelist: int = 0
+    """Had to wait for a free block."""
     flushes: int = 0
+    """Requests, not blocks."""
     discards: int = 0
+    """Asked for."""
 
 
 class Phase(Enum):
@@ -115,9 +135,11 @@ class State(NamedTuple):
     """A constructed cache."""
 
     config: Config
+    """Fixed since the constructor."""
     superblock: Superblock
     """In memory."""
     entries: Vector[Entry]
+    """One for each block, by index."""
     tree: OrderedMap[tuple[BlockIndex, ...]] = OrderedMap()
     """Original sector to the entries that have it, oldest first."""
     lru: OrderedMap[BlockIndex] = OrderedMap()
@@ -128,6 +150,7 @@ class State(NamedTuple):
     current_free: BlockIndex | None = None
     """The free entry that is taken next: in SSD mode allocation goes round."""
     seq_count: SequenceCount = SequenceCount(0)
+    """Number of the commit under way: what new entries get."""
     writeback_size: int = 0
     """Blocks under writeback."""
     freelist_high_watermark: int = 0
@@ -147,6 +170,7 @@ class State(NamedTuple):
     reads_in_progress: int = 0
     """Requests that the cache device is working on."""
     writes_in_progress: int = 0
+    """The same of writes."""
     flush_list: tuple[Bio, ...] = ()
     """Flushes and discards that wait for the flush thread."""
     writeback_all: int = 0
@@ -156,6 +180,7 @@ class State(NamedTuple):
     suspend_writes_all: bool = False
     """The suspend under way counts in `writeback_all`."""
     cleaner: bool = False
+    """Nothing new is cached, and whatever is cached is written back."""
     suspended: bool = True
     """As device-mapper sees it."""
     poisoned: bool = True
@@ -163,6 +188,7 @@ class State(NamedTuple):
     data_device_sectors: Sector = Sector(0)
     """Length of the origin at the last resume."""
     writeback: Writeback | None = None
+    """None while the function does not run."""
     endio_list: tuple[tuple[Job, bool], ...] = ()
     """Copies that have ended, and whether they failed."""
     endio_taken: tuple[tuple[Job, bool], ...] = ()
@@ -174,6 +200,7 @@ class State(NamedTuple):
     origin_idle_since: Jiffies = Jiffies(0)
     """When the last of them ended; 0, long before the clock's start, if there was none."""
     stats: Stats = Stats()
+    """Counters of the status line."""
 
 
 def mends(wc: State, repair: Repair) -> bool:

@@ -40,6 +40,20 @@ def test_every_event_and_effect_is_in_its_table() -> None:
         assert f"| `{name}` |" in protocol.effects_table()
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        *(("state", name) for name in ("State", "Entry", "Config", "Stats")),
+        *(("profile", name) for name in ("Profile", "Environment")),
+        *(("layout", name) for name in ("Superblock", "MemoryEntry")),
+    ],
+)
+def test_every_field_that_is_shown_says_what_it_is(module: str, name: str) -> None:
+    fields = source.classes(module)[name].fields
+    assert fields
+    assert [field.name for field in fields if not field.words] == []
+
+
 def test_what_the_reference_does_is_what_the_table_allows() -> None:
     n_seen = 0
     for scenarios in prefixes.SCENARIOS.values():
