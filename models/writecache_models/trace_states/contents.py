@@ -84,7 +84,8 @@ def rows(
     for place in places:
         held = reader.kind(device, place, durable.get(place))
         waiting = tuple(reader.kind(device, place, one) for one in pending.get(place, ()))
-        if held == ZEROS and not waiting:
+        if held == ZEROS and all(kind == ZEROS for kind in waiting):
+            # Nothing that a crash could change.
             continue
         row = Row(place, 1, reader.name(device, place, 1)[1], held, waiting)
         if joined and _joins(joined[-1], row):

@@ -88,18 +88,17 @@ def turn_in_words(turn: Sequence[Any], number: int) -> str:
     """An event of a path, in words; `number` is that of the operation that may begin with it.
 
     >>> turn_in_words(("io", 0, True), 2), turn_in_words(("begin", "read", 0, 1), 2)
-    ('a disk has failed: request 0 of those under way', 'operation 2 begins')
+    ('a disk: request 0 has failed', 'operation 2 begins')
     """
     match turn:
         case ("begin", *_):
             return f"operation {number} begins"
         case ("map", tag):
-            return f"what is left of operation {tag} comes to the target"
+            return f"operation {tag} goes on to the target"
         case ("io", which, failed):
-            how = "has failed" if failed else "is done"
-            return f"a disk {how}: request {which} of those under way"
+            return f"a disk: request {which} {'has failed' if failed else 'is done'}"
         case ("copy", which, failed):
-            return f"copy {which} of those under way has {'failed' if failed else 'ended'}"
+            return f"copy {which} has {'failed' if failed else 'ended'}"
         case ("flush thread" | "work" | "endio take" | "endio" as who, io):
             return _WHO[who] + ("" if io is None else f"; its I/O number {io} fails")
         case _:
