@@ -42,6 +42,7 @@ __all__ = [
     "pack_image",
     "read_traces",
     "unpack_image",
+    "write_text",
     "write_traces",
     "write_whole",
 ]
@@ -157,7 +158,11 @@ class _Unpacked(io.RawIOBase):
 
 def write_traces(path: Path, traces: Iterable[Trace]) -> None:
     """Write traces to a file, whole or not at all; raises VectorError."""
-    text = "".join(line + "\n" for trace in traces for line in trace.lines())
+    write_text(path, "".join(line + "\n" for trace in traces for line in trace.lines()))
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same with any text."""
     content = text.encode()
     if path.suffix == ".xz":
         content = lzma.compress(content, preset=9)

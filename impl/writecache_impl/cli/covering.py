@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from writecache_impl.cli.common import print_json, print_table, spinner
 from writecache_impl.cli.exits import FINE, PROBLEMS
@@ -11,12 +12,10 @@ from writecache_impl.judging import end_with_parent
 from writecache_models.vectors import VectorError
 
 
-def print_coverage(words: Sequence[str], title: str, as_json: bool) -> int:
-    """Measure in a process of its own, print the result, and return the exit code.
+def measured(words: Sequence[str]) -> dict[str, Any]:
+    """Measure in a process of its own; raises VectorError where nothing was measured.
 
-    `words` say what is to be done (`writecache_models.spec_coverage`).  The JSON object's key
-    `modules` has, by module, `branches`, `missed`, `unrecorded` (out of reach, with the reason) and
-    `stale` (listed, and reached or not there).  Raises VectorError where nothing was measured.
+    `words` say what is to be done (`writecache_models.spec_coverage`).
     """
     with spinner("measuring"):
         done = subprocess.run(
@@ -28,7 +27,17 @@ def print_coverage(words: Sequence[str], title: str, as_json: bool) -> int:
         )
     if done.returncode:
         raise VectorError((done.stderr.strip().splitlines() or ["measuring was ended"])[-1])
-    found = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def print_coverage(words: Sequence[str], title: str, as_json: bool) -> int:
+    """Measure, print the result, and return the exit code.  Raises VectorError.
+
+    The JSON object's key `modules` has, by module, `branches`, `missed`, `unrecorded` (out of
+    reach, with the reason) and `stale` (listed, and reached or not there).
+    """
+    found = measured(words)
     modules = sorted(found["modules"].items())
     if as_json:
         print_json(found)

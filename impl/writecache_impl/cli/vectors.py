@@ -17,6 +17,7 @@ from writecache_impl.cli.common import (
 )
 from writecache_impl.cli.covering import print_coverage
 from writecache_impl.cli.exits import FINE, NOT_JUDGED
+from writecache_impl.cli.manifesting import manifest_command
 from writecache_impl.cli.reports import print_reports
 from writecache_impl.judging import Judges
 from writecache_impl.linux import UNUSABLE, LinuxTarget, one_line
@@ -216,3 +217,6 @@ def coverage(files: tuple[Path, ...], as_json: bool) -> int:
     """
     paths = [str(file) for file in named_or_shipped(files)]
     return print_coverage(paths, "Branches of the specification reached by recorded steps", as_json)
+
+
+vectors.add_command(manifest_command)
