@@ -68,6 +68,10 @@ class Path(NamedTuple):
         )
 
 
+class Synced(NamedTuple):
+    """Files on ext4 over a cache with the default options, each synced; then `kill -9`."""
+
+
 class Finding(NamedTuple):
     """One way in which the described system breaks the contract."""
 
@@ -83,13 +87,13 @@ class Finding(NamedTuple):
     """Affected."""
     not_live: str | None = None
     """Why it is not shown on a live kernel; None where it is."""
-    live: Trace | None = None
+    live: Trace | Synced | None = None
     """What shows it there, where that is another trace."""
 
     @property
     def live_trace(self) -> Trace | None:
-        """What shows it on a live kernel; None where nothing does."""
-        if self.not_live is not None:
+        """The trace that shows it on a live kernel; None where none does."""
+        if self.not_live is not None or isinstance(self.live, Synced):
             return None
         if self.live is not None:
             return self.live

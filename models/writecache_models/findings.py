@@ -9,7 +9,7 @@ that is missing.
 
 from typing import Final
 
-from writecache_models.finding import Finding, Path, Symptom, Trace, quiet_table
+from writecache_models.finding import Finding, Path, Symptom, Synced, Trace, quiet_table
 from writecache_models.findings_walked import WALKED
 from writecache_models.images import image_of
 from writecache_models.walking import events_of
@@ -40,7 +40,7 @@ _TRACED: Final = (
         Repair.FUA_COMMITS,
         Trace(quiet_table(), 8, 8, (["open"], ["write_fua", 0, 1, 1]), crash=True),
         kernels="5.10 to 7.2, but for 6.12.117 and later of 6.12",
-        not_live="a client cannot send a FUA write alone: RWF_DSYNC is followed by a flush",
+        live=Synced(),
     ),
     Finding(
         "two-entries-in-one-commit",

@@ -85,7 +85,7 @@ def test_a_page_names_its_repair_and_its_commands(finding: Finding) -> None:
     assert f"\n## Repair: {finding.repair.name}\n" in page
     assert f"\nwritecache findings {finding.name}\n" in page
     reproduces = f"writecache findings {finding.name} --reproduce" in page
-    assert reproduces is (finding.live_trace is not None)
+    assert reproduces is (finding.not_live is None)
 
 
 @each_finding
@@ -102,6 +102,5 @@ def test_the_index_lists_all() -> None:
         re.MULTILINE,
     )
     assert rows == [
-        (one.name, one.name, one.symptom.value, "yes" if one.live_trace else "no")
-        for one in FINDINGS
+        (one.name, one.name, one.symptom.value, "no" if one.not_live else "yes") for one in FINDINGS
     ]

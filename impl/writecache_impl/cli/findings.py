@@ -18,9 +18,11 @@ from writecache_impl.cli.common import (
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
 from writecache_impl.explorer.writing import rendered, states_of_findings
 from writecache_impl.linux import LinuxTarget
-from writecache_impl.reproducing import reproduce
+from writecache_impl.reproducing import Reproduced, reproduce
+from writecache_impl.rescue import synced
 from writecache_models.finding import (
     Finding,
+    Synced,
     Trace,
     faithful,
     repaired,
@@ -175,11 +177,23 @@ def _show(finding: Finding, as_json: bool) -> int:
 def _reproduce(finding: Finding, kernel: str, modules: str | None, as_json: bool) -> int:
     if finding.not_live is not None:
         return _not_reproduced(finding, finding.not_live, as_json)
+    if isinstance(finding.live, Synced):
+        try:
+            lost = synced.show(kernel, modules)
+        except ValueError as refused:
+            return _not_reproduced(finding, str(refused), as_json)
+        return _print_reproduced(
+            finding, Reproduced(bool(lost.lost), lost.release, lost.lines), as_json
+        )
     with LinuxTarget(kernel, modules=modules, op_seconds=8.0) as target:
         try:
             made = reproduce(finding, target)
         except ValueError as refused:
             return _not_reproduced(finding, str(refused), as_json)
+    return _print_reproduced(finding, made, as_json)
+
+
+def _print_reproduced(finding: Finding, made: Reproduced, as_json: bool) -> int:
     if as_json:
         print_json({"name": finding.name, **made._asdict()})
     else:
