@@ -6,12 +6,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: conform test lint types layers doctest unit proofs live vectors machines docs test-browser man results lock wheel bench demo-rescue fuzz-nbd test-clients mutants clean
+.PHONY: conform test lint types layers doctest unit proofs live crash-live vectors machines docs test-browser man results lock wheel bench demo-rescue fuzz-nbd test-clients mutants clean
 
 conform: $(READY)
 	$(BIN)/writecache conform
 
-test: lint types layers doctest unit proofs live vectors machines docs man test-browser wheel
+test: lint types layers doctest unit proofs live crash-live vectors machines docs man test-browser wheel
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +59,11 @@ proofs: $(READY)
 # (packages libnbd-bin, qemu-utils, fio, nbdkit-plugin-python).
 live: $(READY)
 	$(BIN)/python -m pytest -q tests/impl
+
+# Contents that crashes of two live kernels leave: at least 3,000 of them activated by these, too.
+crash-live: $(READY)
+	$(BIN)/writecache crash --target kernel:sid --resume 200 --resumed 1500 --seconds 300 --seed ci
+	$(BIN)/writecache crash --target kernel:bookworm --resume 200 --resumed 1500 --seconds 300 --seed ci
 
 vectors: $(READY)
 	$(BIN)/writecache vectors check

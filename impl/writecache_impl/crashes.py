@@ -44,9 +44,11 @@ LARGEST_ORIGIN: Final = 256
 """Sectors; each content is read to its end."""
 IMAGES_OF_A_MOMENT: Final = 16
 IMAGES_RESUMED: Final = 40
-"""Of each trace."""
+"""Of each trace, unless more are asked for."""
 MOST_WAITING: Final = 6
-"""Traces that may wait to be judged."""
+"""Traces that may wait to be judged; fewer where more of each go back to the kernel."""
+EVERY_ONE: Final = 10**6
+"""As many as there are."""
 
 
 @dataclass(slots=True)
@@ -153,13 +155,16 @@ def crash_kernel(
     modules: str | None,
     seconds: float,
     max_images: int | None,
+    max_resumed: int | None = None,
+    n_samples: int = IMAGES_RESUMED,
     seed: str,
     profile: Profile | None,
     progress: Callable[[float], None],
 ) -> CrashResult:
-    """Judge crashes of random traces for a time.
+    """Judge crashes of random traces for a time, or until so many contents were judged or resumed.
 
-    Raises one of `linux.UNUSABLE` where there is no kernel to be judged.
+    Of each trace `n_samples` go back to the kernel.  Raises one of `linux.UNUSABLE` where there is
+    no kernel to be judged.
     """
     with (
         LinuxTarget(
@@ -171,10 +176,13 @@ def crash_kernel(
             check_release(target)
         if not (target.has_memory or tells_flushes_apart(target)):
             raise KernelUnavailable("a log under both devices does not say whose its flushes are")
-        run = _Run(target, workers, profile, CrashResult(kernel, target.kernel_version), seed)
+        result = CrashResult(kernel, target.kernel_version)
+        run = _Run(target, workers, profile, result, seed, n_samples)
         started = time.monotonic()
         number = 0
-        while run.goes_on and (max_images is None or run.result.images < max_images):
+        while run.goes_on and not (
+            _reached(result.images, max_images) or _reached(result.resumed, max_resumed)
+        ):
             elapsed = time.monotonic() - started
             progress(elapsed)
             if elapsed >= seconds:
@@ -182,8 +190,12 @@ def crash_kernel(
             run.trace(number)
             number += 1
         run.finish()
-        run.result.seconds = time.monotonic() - started
-    return run.result
+        result.seconds = time.monotonic() - started
+    return result
+
+
+def _reached(number: int, limit: int | None) -> bool:
+    return limit is not None and number >= limit
 
 
 class _Run:
@@ -196,8 +208,11 @@ class _Run:
         profile: Profile | None,
         result: CrashResult,
         seed: str,
+        n_samples: int,
     ) -> None:
         self.target, self.workers, self.result, self.seed = target, workers, result, seed
+        self.n_samples = n_samples
+        self.most_waiting = max(1, MOST_WAITING * IMAGES_RESUMED // max(n_samples, IMAGES_RESUMED))
         self.profile = profile or profile_for_kernel(target.kernel_version, target.target_version)
         self.crashes: list[tuple[Trace, Future[Judged]]] = []
         self.resumes: list[tuple[Trace, Future[Report]]] = []
@@ -225,12 +240,12 @@ class _Run:
             setting,
             happened,
             limit=IMAGES_OF_A_MOMENT,
-            n_samples=IMAGES_RESUMED,
+            n_samples=self.n_samples,
             seed=trace.name,
             memory=memory,
         )
         self.crashes.append((trace, judged))
-        self.collect(MOST_WAITING)
+        self.collect(self.most_waiting)
 
     def collect(self, allowed: int) -> None:
         """Take finished judgements, and wait until no more than so many are left."""

@@ -20,7 +20,7 @@ from writecache_models.digests import DIGEST_DIGITS
 from writecache_models.log_lines import DISCARD, FLUSH, Entry, Fenced, Line, Stored
 from writecache_models.trace import MEMORY_LOG
 from writecache_spec.codec import SUPERBLOCK_FIELDS
-from writecache_spec.effects import StoreEntry, StoreSuperblock, WriteOrigin
+from writecache_spec.effects import Copy, StoreEntry, StoreSuperblock, WriteOrigin
 from writecache_spec.events import Device
 from writecache_spec.layout import ENTRY_SIZE, SUPERBLOCK_SIZE
 from writecache_spec.state import Config
@@ -28,6 +28,8 @@ from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of, sectors_of
 
 WORD_SIZE: Final = 8
 """Bytes that are stored at once."""
+FREED: Final = (8, hashlib.sha256(b"\xff" * WORD_SIZE).hexdigest()[:DIGEST_DIGITS])
+"""Length and digest of a free entry's sequence count."""
 Used = Stored | Fenced | Entry
 """An entry is the origin's."""
 
@@ -35,7 +37,7 @@ Used = Stored | Fenced | Entry
 class MemoryLoggedDevices(Devices):
     """Persistent memory and origin, and their log."""
 
-    __slots__ = ("_ahead", "_contradicted", "_key", "_seen", "_told", "used")
+    __slots__ = ("_ahead", "_base", "_contradicted", "_key", "_told", "used")
 
     def __init__(self, cache: Content, origin: Content) -> None:
         super().__init__(cache, origin)
@@ -43,8 +45,8 @@ class MemoryLoggedDevices(Devices):
         """What this step has done, in its order; with a log to follow, since the last fence."""
         self._told: tuple[Line, ...] = ()
         # What the step says of the fences so far.
-        self._key = 0
-        self._seen: SeenLogs | None = None
+        self._key = self._base = 0
+        # The metadata's first byte, as far as anything was stored there.
         self._ahead: tuple[Line, ...] | None = None
         self._contradicted = False
 
@@ -54,7 +56,7 @@ class MemoryLoggedDevices(Devices):
         copy._written = dict(self._written)
         copy.faults = self.faults
         copy.used, copy._told, copy._key = self.used, self._told, self._key
-        copy._seen, copy._ahead, copy._contradicted = self._seen, self._ahead, self._contradicted
+        copy._base, copy._ahead, copy._contradicted = self._base, self._ahead, self._contradicted
         return copy
 
     @property
@@ -70,6 +72,28 @@ class MemoryLoggedDevices(Devices):
     def log_key(self) -> object:
         """What decides what the step will say."""
         return self._key, self._contradicted
+
+    def order_of(self, copies: Sequence[Copy | WriteOrigin]) -> list[int] | None:
+        """Numbers of copies in the order in which, as was seen, their blocks are freed.
+
+        The endio thread frees what has ended by then, and a fence follows.  The rest comes last.
+        """
+        if self._ahead is None or self._contradicted:
+            return None
+        freed: dict[int, int] = {}
+        n_fences = 0
+        for line in self._ahead[len(self._told) :]:
+            if line[0] == "fence":
+                n_fences += 1
+            elif line[2:] == FREED:
+                freed.setdefault(line[1], n_fences)
+
+        def fences_before(number: int) -> int:
+            blocks = copies[number].job.blocks
+            places = (self._base + SUPERBLOCK_SIZE + block * ENTRY_SIZE + 8 for block in blocks)
+            return max((freed.get(place, n_fences + 1) for place in places), default=0)
+
+        return sorted(range(len(copies)), key=fences_before)
 
     def write(self, device: Device, sector: int, content: bytes, fua: bool = False) -> None:
         """Store blocks in persistent memory, or write to the origin."""
@@ -95,7 +119,7 @@ class MemoryLoggedDevices(Devices):
     def store(self, start_sector: Sector, effect: StoreSuperblock | StoreEntry) -> None:
         """Store words of the metadata area; a field of 4 bytes changes half a word."""
         super().store(start_sector, effect)
-        base = bytes_of(start_sector)
+        base = self._base = bytes_of(start_sector)
         if isinstance(effect, StoreSuperblock):
             self._store_fields(base, effect)
             return

@@ -81,3 +81,19 @@ def test_a_kernel_whose_flushes_cannot_be_told_apart_is_not_judged() -> None:
     done = command("crash", "--target", "kernel:bullseye", "--seconds", 1)
     assert done.code == 3
     assert "does not say whose its flushes are" in done.err
+
+
+def test_fewer_contents_activated_than_were_wanted_is_not_judged() -> None:
+    done = command(*TARGET, "--resume", 2, "--resumed", 1000, "--seconds", 1, "--seed", "1")
+    assert done.code == 3
+    assert "not 1000" in done.err
+
+
+def test_every_content_of_a_trace_can_go_back_to_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("writecache_impl.crashes.IMAGES_OF_A_MOMENT", 2)
+    monkeypatch.setattr("writecache_impl.crashes.FAMILIES", ("plain",))
+    done = command(*TARGET, "--resume", 0, "--resumed", 1, "--seconds", 1, "--seed", "4", "--json")
+    assert done.code == 0, done.err
+    assert done.json["resumed"] == done.json["distinct"] > 20

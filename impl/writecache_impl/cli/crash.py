@@ -18,7 +18,7 @@ from writecache_impl.cli.common import (
 from writecache_impl.cli.conform import KERNEL
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
 from writecache_impl.cli.reports import describe_divergence
-from writecache_impl.crashes import CrashResult, crash_kernel
+from writecache_impl.crashes import EVERY_ONE, IMAGES_RESUMED, CrashResult, crash_kernel
 from writecache_models.judge import profile_named
 from writecache_spec.profile import PROFILES
 
@@ -44,6 +44,19 @@ def _kernel(context: click.Context, parameter: click.Parameter, target: str) -> 
 @MODULES
 @click.option("--seconds", type=Seconds(1, 86400), default=60.0, show_default=True)
 @click.option("--images", type=click.IntRange(1), help="Stop at so many contents, before the time.")
+@click.option(
+    "--resume",
+    "n_samples",
+    type=click.IntRange(0),
+    default=IMAGES_RESUMED,
+    show_default=True,
+    help="Contents of each trace that the kernel activates, too; 0: every one.",
+)
+@click.option(
+    "--resumed",
+    type=click.IntRange(1),
+    help="Stop when it has activated so many, before the time; fewer is exit code 3.",
+)
 @seed_option("Decides traces and contents; by default a new one, which is printed.", None)
 @click.option(
     "--profile", type=click.Choice(sorted(PROFILES)), help="Judge as this kernel, not by version."
@@ -54,6 +67,8 @@ def crash(
     modules: str | None,
     seconds: float,
     images: int | None,
+    n_samples: int,
+    resumed: int | None,
     seed: str | None,
     profile: str | None,
     as_json: bool,
@@ -83,6 +98,8 @@ def crash(
             modules=modules,
             seconds=seconds,
             max_images=images,
+            max_resumed=resumed,
+            n_samples=n_samples or EVERY_ONE,
             seed=seed,
             profile=profile_named(profile) if profile else None,
             progress=bar.reach,
@@ -91,10 +108,10 @@ def crash(
         print_json({"seed": seed, **result.as_json()})
     else:
         _print(result)
-    return _verdict(result)
+    return _verdict(result, resumed or 0)
 
 
-def _verdict(result: CrashResult) -> int:
+def _verdict(result: CrashResult, wanted: int) -> int:
     """Say what is wrong; the exit code."""
     for one in result.examples[:MOST_PRINTED]:
         _say(f"{one['image']['trace']}: a crash in step {one['step']}: {one['what']}")
@@ -107,6 +124,9 @@ def _verdict(result: CrashResult) -> int:
         return NOT_JUDGED
     if not result.flushes:
         _say("no flush and no fence in any log: nothing was promised, and nothing is proved")
+        return NOT_JUDGED
+    if result.resumed < wanted:
+        _say(f"{result.resumed} contents were activated by the kernel, not {wanted}")
         return NOT_JUDGED
     return FINE
 
