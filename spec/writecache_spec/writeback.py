@@ -32,14 +32,13 @@ from writecache_spec.repairs import Repair
 from writecache_spec.state import Phase, State, Waiter, Writeback, entry_is_committed, mends
 from writecache_spec.transcript import Transcript, bug_on, require, wait_for_writes
 from writecache_spec.units import BlockIndex, Jiffies, wrap64
+from writecache_spec.write_jobs import BIO_MAX_VECS, write_jobs
 from writecache_spec.writeback_submit import finish
 
 WRITEBACK_LATENCY: Final = 64
 """Steps in a pass."""
 MAX_AGE_DIV: Final = 16
 """Blocks are looked for sixteen times in each max_age, and taken that much early."""
-BIO_MAX_VECS: Final = 256
-"""Blocks in a run."""
 
 
 class _Pass(NamedTuple):
@@ -106,7 +105,7 @@ def _select(wc: State, now: Jiffies, transcript: Transcript) -> State:
             writeback=Writeback(Phase.NO_PROGRESS), sleeping=wc.sleeping | {Waiter.WRITEBACK}
         )
     if selection.jobs:
-        return wc._replace(writeback=Writeback(Phase.SUBMIT, selection.jobs))
+        return wc._replace(writeback=Writeback(Phase.SUBMIT, _as_submitted(wc, selection.jobs)))
     return finish(wc, transcript)
 
 
@@ -203,6 +202,12 @@ def _job_of(wc: State, run: list[BlockIndex]) -> Job:
         return WriteJob(tuple(run), sector)
     bug_on(run != list(range(first, first + len(run))), Reason.RUN_NOT_CONTIGUOUS)
     return CopyJob(first, len(run), sector)
+
+
+def _as_submitted(wc: State, jobs: tuple[Job, ...]) -> tuple[Job, ...]:
+    """What is submitted of runs: copies as they were selected, writes not (`write_jobs`)."""
+    runs = tuple(job.blocks for job in jobs if isinstance(job, WriteJob))
+    return write_jobs(wc, runs) if runs else jobs
 
 
 def _continues(wc: State, index: int, last_of_run: int, last_seen: int) -> bool:

@@ -11,7 +11,7 @@ nothing more is written: what was selected ends as failed.
 The function then ends, unless everything is to be written back: then it waits until nothing is
 under writeback.  Such a wait ends only when an entry is freed or an error is met.
 
-Describes `__writecache_writeback_ssd`, `__writecache_writeback_pmem`, `wc_add_block`,
+Describes `__writecache_writeback_ssd`, `__writecache_writeback_pmem`,
 `__writeback_throttle`, the end of `writecache_writeback`, `writecache_wait_on_freelist`,
 `writecache_wait_for_writeback`, and `writecache_copy_endio`.
 """

@@ -1,5 +1,7 @@
 """Persistent-memory mode: what is stored, in which order, and where the fences are."""
 
+from typing import Any
+
 import pytest
 from builders import (
     ORIGIN_SECTORS,
@@ -53,6 +55,7 @@ from writecache_spec.state import State
 from writecache_spec.status import table
 from writecache_spec.step import Step, step
 from writecache_spec.units import U64_MAX
+from writecache_spec.write_jobs import write_jobs
 
 LAZY = "high_watermark 100 low_watermark 100"
 
@@ -394,3 +397,39 @@ def test_a_superblock_that_cannot_be_read_empties_the_cache() -> None:
     assert after.state.error
     assert tree(after.state) == {}
     assert after.state.seq_count == 0
+
+
+def jobs_of(*runs: tuple[int, ...], sectors: dict[int, int], origin_sectors: int = 64) -> list[Any]:
+    """The blocks of the writes that are made of runs; `sectors` are those of the blocks."""
+    n_blocks = max(sectors) + 1
+    entries = [(sectors[number], 0) if number in sectors else None for number in range(n_blocks)]
+    wc = cache(ALL, *entries, n_blocks=n_blocks, seq_count=1)
+    wc = wc._replace(data_device_sectors=origin_sectors)
+    return [job.blocks for job in write_jobs(wc, runs)]
+
+
+def test_a_write_goes_on_over_the_end_of_its_run_as_long_as_its_bio_has_room() -> None:
+    # As a live kernel did: the older version of a block, and a run behind it.
+    sectors = {1: 7, 4: 8, 6: 9, 5: 10, 0: 11}
+    assert jobs_of((1,), (4, 6, 5, 0), sectors=sectors) == [(1, 4, 6, 5), (0,)]
+    # Adjoining memory is one piece.
+    beside = {1: 7, 2: 8, 3: 9, 4: 10, 5: 11}
+    assert jobs_of((1,), (2, 3, 4, 5), sectors=beside) == [(1, 2, 3, 4, 5)]
+    # What lies before is a write of its own.
+    assert jobs_of((4, 6), (1,), sectors=sectors) == [(4, 6), (1,)]
+    # A run alone is always one write.
+    scattered = {2 * number: number for number in range(20)}
+    assert jobs_of(tuple(scattered), sectors=scattered) == [tuple(scattered)]
+
+
+def test_the_list_of_a_short_runs_write_has_sixteen_entries() -> None:
+    sectors = {number: number for number in range(20)}
+    assert jobs_of((0,), tuple(range(1, 20)), sectors=sectors) == [
+        tuple(range(16)),
+        tuple(range(16, 20)),
+    ]
+
+
+def test_blocks_beyond_the_end_of_the_origin_take_no_room() -> None:
+    sectors = {1: 7, 4: 8, 6: 9, 5: 10, 0: 11}
+    assert jobs_of((1,), (4, 6, 5, 0), sectors=sectors, origin_sectors=9) == [(1, 4, 6, 5, 0)]
