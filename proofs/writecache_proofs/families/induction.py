@@ -7,7 +7,7 @@ from typing import Final
 
 from writecache_models.mutants import Edit
 from writecache_proofs.families.medium import NO_BLOCK
-from writecache_proofs.families.refining import Begun, Owed, committed_at
+from writecache_proofs.families.refining import Begun, Owed, committed_at, newest_at
 from writecache_proofs.families.running import running
 from writecache_proofs.families.states import LAST_SECTOR
 from writecache_proofs.families.stepping import goes_on, reads_on, stepped, written_at
@@ -92,7 +92,7 @@ def discards(run: Run, n_entries: int, pmem_mode: bool, dirty: tuple[int, ...] =
         return all_of([inside, any_of([block == NO_BLOCK, block == copied])])
 
     goes_on(begun, after, Owed(meanwhile, lambda one: either(inside, copied, committed_at(one))))
-    expected = either(inside, copied, _newest(begun))
+    expected = either(inside, copied, newest_at(begun))
     reads_on(begun, after.state, expected)
 
 
@@ -102,13 +102,6 @@ def _in_progress_at(begun: Begun) -> object:
     for place, status in zip(begun.places, begun.statuses, strict=True):
         if status == "progress":
             found = either(begun.wc.entries[place].original_sector == begun.sector, place, found)
-    return found
-
-
-def _newest(begun: Begun) -> object:
-    found: object = NO_BLOCK
-    for sector, indices in begun.wc.tree.items():
-        found = either(sector == begun.sector, int(indices[-1]), found)
     return found
 
 

@@ -17,6 +17,7 @@ is made of events of which this is proved, crashes and recoveries included.
 from collections.abc import Sequence
 from typing import Any
 
+from writecache_proofs.families.medium import NO_BLOCK
 from writecache_proofs.families.refining import (
     Begun,
     Owed,
@@ -32,8 +33,6 @@ from writecache_spec.invariants import UNDER_DEVICE_MAPPER
 from writecache_spec.state import State, Writeback
 from writecache_spec.step import Step, step
 from writecache_spec.units import BlockIndex
-
-NO_BLOCK = -1
 
 
 def stepped(begun: Begun, event: Event) -> Step | None:
