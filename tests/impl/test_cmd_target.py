@@ -182,3 +182,17 @@ def test_the_engine_is_a_target_of_level_3() -> None:
     assert judged["level"] == 3
     assert judged["steps"] > 4000
     assert judged["own_ms_a_step"] < 1
+
+
+def test_the_program_on_the_page_is_right_and_without_its_crash_it_is_found_out(
+    tmp_path: Path,
+) -> None:
+    page = (EXAMPLES.parent / "docs" / "line-protocol.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    file = tmp_path / "first.py"
+    file.write_text(code)
+    done = conform(f"{sys.executable} {file}", "--steps", 2000, folder=tmp_path)
+    assert done.code == 0, done.err
+    file.write_text(code.replace("durable = bytes(now)\n    elif", "pass\n    elif"))
+    done = conform(f"{sys.executable} {file}", "--steps", 2000, folder=tmp_path)
+    assert done.code == 1

@@ -1,16 +1,15 @@
 """Judging a target for a time: stories, and the least part of the first that shows a violation."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from writecache_models.conformance.exact import draw_exact, play_exact
 from writecache_models.conformance.playing import play
 from writecache_models.conformance.stories import draw
 from writecache_models.conformance.target import Facts, Level, Target, UnavailableError
-from writecache_models.conformance.verdicts import Verdict
+from writecache_models.conformance.verdicts import Tally, Verdict
 from writecache_models.shrink import shrink
 from writecache_models.trace import TARGETS_OWN, Op, Trace
 
@@ -62,26 +61,14 @@ class Renewed:
         return draw(seed, self.facts, target.fixed_sectors, target.block_size)
 
 
-@dataclass(slots=True)
-class Judged:
+@dataclass(slots=True, kw_only=True)
+class Judged(Tally):
     """What became of a target."""
 
     facts: Facts
     traces: int = 0
-    operations: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
-    sectors: int = 0
-    crashes: int = 0
-    images: int = 0
-    target_seconds: float = 0.0
-    own_seconds: float = 0.0
     violated: Verdict | None = None
     """The first, as it came."""
-
-    @property
-    def steps(self) -> int:
-        """Judged."""
-        return self.operations.total()
 
     @property
     def own_ms_a_step(self) -> float:
@@ -91,13 +78,7 @@ class Judged:
     def take(self, verdict: Verdict) -> None:
         """One more trace has been judged."""
         self.traces += 1
-        self.operations += verdict.operations
-        self.left_out += verdict.left_out
-        self.sectors += verdict.sectors
-        self.crashes += verdict.crashes
-        self.images += verdict.images
-        self.target_seconds += verdict.target_seconds
-        self.own_seconds += verdict.own_seconds
+        self.add(verdict)
         if self.violated is None and verdict.violation is not None:
             self.violated = verdict
 
@@ -135,7 +116,7 @@ def judge_stories(
     progress: Callable[[float], None] = lambda _: None,
 ) -> Judged:
     """Play stories for a time; a violation ends it.  Raises UnavailableError."""
-    judged = Judged(renewed.facts)
+    judged = Judged(facts=renewed.facts)
     started = time.monotonic()
     while judged.violated is None:
         elapsed = time.monotonic() - started

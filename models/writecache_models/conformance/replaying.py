@@ -24,7 +24,7 @@ def replay(
 
     Raises UnavailableError.
     """
-    judged = Judged(renewed.facts)
+    judged = Judged(facts=renewed.facts)
     not_asked: Counter[str] = Counter()
     for trace in traces:
         reason = problem(trace, renewed)

@@ -25,12 +25,9 @@ class Violation(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class Verdict:
-    """What became of one trace."""
+class Tally:
+    """How much was judged, and what it cost."""
 
-    trace: Trace
-    """With what was seen, up to the violation."""
-    violation: Violation | None = None
     operations: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     """Operations that the target cannot do, or for which there was no device."""
@@ -48,6 +45,25 @@ class Verdict:
     def steps(self) -> int:
         """Judged."""
         return self.operations.total()
+
+    def add(self, other: "Tally") -> None:
+        """Count another one in."""
+        self.operations += other.operations
+        self.left_out += other.left_out
+        self.sectors += other.sectors
+        self.crashes += other.crashes
+        self.images += other.images
+        self.target_seconds += other.target_seconds
+        self.own_seconds += other.own_seconds
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict(Tally):
+    """What became of one trace."""
+
+    trace: Trace
+    """With what was seen, up to the violation."""
+    violation: Violation | None = None
 
 
 def values_of(data: bytes) -> list[Value]:
