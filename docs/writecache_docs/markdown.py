@@ -1,5 +1,6 @@
 """Small pieces of Markdown."""
 
+import re
 from collections.abc import Iterable, Sequence
 from textwrap import dedent
 
@@ -56,9 +57,27 @@ def prose(docstring: str) -> str:
         if one.startswith(">>>")
         else code(dedent(one))
         if one.startswith("    ")
-        else quoted(one)
+        else quoted(_lists_ended(one))
         for one in paragraphs
     )
+
+
+def _lists_ended(paragraph: str) -> str:
+    """A paragraph with a blank line where a text goes on, not indented, behind a list.
+
+    >>> _lists_ended("Any:\\n  * one,\\n  * two;\\nbut not all.").splitlines()
+    ['Any:', '  * one,', '  * two;', '', 'but not all.']
+    """
+    lines: list[str] = []
+    in_list = False
+    for line in paragraph.splitlines():
+        is_item = re.match(r"\s*(\*|\d+\.) ", line) is not None
+        if in_list and not is_item and not line.startswith(" "):
+            lines.append("")
+            in_list = False
+        in_list = in_list or is_item
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def code(text: str, language: str = "text") -> str:

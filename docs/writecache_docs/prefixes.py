@@ -12,7 +12,7 @@ from writecache_docs.markdown import table
 from writecache_docs.watching import Data, Seen, Setting, play
 from writecache_models.devices import pattern
 from writecache_models.trace import Op
-from writecache_models.volatile import Volatile, crashes
+from writecache_models.volatile import Volatile, crashes, n_crashes
 from writecache_spec.effects import (
     Effect,
     FlushDevice,
@@ -25,7 +25,7 @@ from writecache_spec.effects import (
 )
 from writecache_spec.units import SECTOR_SIZE, U64_MAX
 
-LIMIT: Final = 300
+LIMIT: Final = 2**14
 """Contents of one crash that are looked at."""
 _USUAL: Final = Setting("s ORIGIN CACHE 1024 4 pause_writeback 0 autocommit_time 3600000", 16, 16)
 
@@ -141,7 +141,7 @@ def effect_words(effect: Effect | Data) -> str:
             return f"`Remap`: {bio.op.value} to the {device.value}"
         case _:
             words = ", ".join(
-                str(getattr(value, "value", value))
+                f"{name} {getattr(value, 'value', value)}"
                 for name, value in effect._asdict().items()
                 if isinstance(value, str | bool | int) or hasattr(value, "value")
             )
@@ -155,6 +155,7 @@ def found_after(setting: Setting, disks: tuple[Volatile, ...], names: dict[int, 
         for tag, name in names.items()
         for sector in (0, 1)
     }
+    assert n_crashes(disks) <= LIMIT, "not all that a crash may leave can be looked at"
     found = set()
     for left in crashes(disks, LIMIT, Random(1)):
         machine = setting.machine(left.disks)

@@ -107,7 +107,9 @@ def rows(scenario: MemoryScenario) -> list[Row]:
 def _found(recoveries: Recoveries, world: World, names: dict[int, str]) -> list[str]:
     contents = {_content(tag): name for tag, name in names.items()}
     found: set[str] = set()
-    for image in remains(world, _SETTING.shape).some(LIMIT):
+    left = remains(world, _SETTING.shape)
+    assert left.n_images() <= LIMIT, "not all that a crash may leave can be looked at"
+    for image in left.some(LIMIT):
         recovered = recoveries.of(image)
         found.update(recovered.problems)
         for values in recovered.reads:

@@ -177,8 +177,7 @@ Run on the reference, without repairs, when this page was built: 1.6.0, in SSD m
 1 KiB, in persistent-memory mode with blocks of 512 bytes.
 Each row is one effect. The last column is everything that recovery reads of that block if the power
 fails just behind it, whichever sectors (or words of
-8 bytes) the devices kept; no row has more than the 300
-contents that are looked at."""
+8 bytes) the devices kept; all of them were looked at."""
 
 
 def pages() -> dict[str, str]:
