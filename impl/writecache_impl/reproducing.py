@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from writecache_impl.linux import LinuxTarget
 from writecache_impl.recording import HungError, record
+from writecache_impl.reproducing_logged import show_logged
 from writecache_models.actions import HangError, PanicError
 from writecache_models.finding import (
     Finding,
@@ -68,6 +69,9 @@ def reproduce(finding: Finding, target: LinuxTarget) -> Reproduced:
         raise ValueError(f"{target.kernel_version} has no persistent memory, bookworm-pmem has")
     report = _Report()
     vector = _vector(finding, trace, target)
+    if trace.logged:
+        broken = show_logged(vector, target, report.say)
+        return Reproduced(broken, target.kernel_version, tuple(report.lines))
     recorded = _record(target, vector)
     profile = profile_of(recorded)
     shown = _compare(recorded, profile, report, trace.crash)

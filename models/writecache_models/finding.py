@@ -43,6 +43,8 @@ class Trace(NamedTuple):
     cache_image: bytes = b""
     cache_delay: int = 0
     """The same for reads of its cache device."""
+    logged: bool = False
+    """A live kernel's writes and flushes are logged, and the log says what the crash may leave."""
 
     @property
     def delays(self) -> dict[str, int]:
@@ -151,7 +153,7 @@ def quiet_table(*options: str, block_size: int = 512) -> str:
 
 def table_for(trace: Trace, profile: Profile) -> str:
     """A trace's table line, without the option that a profile does not have, nor need."""
-    if profile.has_pause:
+    if profile.has_pause or "pause_writeback" not in trace.table:
         return trace.table
     *head, count = trace.table.split()[:5]
     options = trace.table.replace(" pause_writeback 0", "").split()[5:]

@@ -214,7 +214,14 @@ WALKED: Final = (
         ),
         profile="1.4.0-bullseye",
         kernels="before 5.10.51",
-        not_live=_NEEDS_LOG,
+        live=Trace(
+            "s ORIGIN CACHE 512 0",
+            8,
+            8,
+            (["open"], ["message", "cleaner"], ["write", 0, 1, 5], ["flush"]),
+            crash=True,
+            logged=True,
+        ),
     ),
     Finding(
         "fua-write-split-by-cleaner",

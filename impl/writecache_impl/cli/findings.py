@@ -168,7 +168,8 @@ def _show(finding: Finding, as_json: bool) -> int:
                 print(f"{key.replace('_', ' ')}: {value}")
         print(f"faithful {finding.profile}: {result['faithful'] or 'keeps the contract'}")
         print(f"repaired: {result['repaired'] or 'keeps the contract'}")
-        suite = "bookworm-pmem" if finding.live_needs_memory else "sid"
+        suite = "bullseye" if finding.profile == "1.4.0-bullseye" else "sid"
+        suite = "bookworm-pmem" if finding.live_needs_memory else suite
         command = f"writecache findings {finding.name} --reproduce {suite}"
         print(f"live: {finding.not_live or command}")
     return FINE if found is not None and kept is None else PROBLEMS
