@@ -42,7 +42,7 @@ types: $(READY)
 layers: $(READY)
 	$(BIN)/python tests/layers.py
 
-# The suite that ships for others is no doctest: it wants a target (tests run it with several).
+# The suite that ships for others is left out: it is no doctest, and wants a target.
 doctest: $(READY)
 	$(BIN)/python -m pytest -q --doctest-modules --doctest-glob="*.md" docs changelog.d spec models proofs impl --ignore=docs/_build --ignore=docs/conf.py --ignore=impl/writecache_impl/linux/guest --ignore=models/writecache_models/conformance/test_conformance.py
 
