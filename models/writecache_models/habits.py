@@ -43,9 +43,21 @@ _EAGER: Final = (
     Kind.COPIES,
     Kind.SOME_COPIES,
 )
-HABITS: Final[tuple[_Habit, ...]] = (_LAZY, _BACKGROUND, _EAGER)
+_FREEING: Final = (
+    Kind.ENDIO,
+    Kind.GO_ON,
+    Kind.COPY,
+    Kind.FLUSH_THREAD,
+    Kind.WORK,
+    Kind.SETTLE,
+    Kind.SWEEP,
+    Kind.COPIES,
+    Kind.SOME_COPIES,
+)
+HABITS: Final[tuple[_Habit, ...]] = (_LAZY, _BACKGROUND, _EAGER, _FREEING)
 """Requests before the background, as is canonical; the background before requests; what was begun
-before what is new."""
+before what is new; and blocks freed as soon as one copy has ended, and taken at once by who waits
+for them."""
 
 
 def habitual(habit: _Habit, options: list[Action]) -> Action:

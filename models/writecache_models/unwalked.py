@@ -15,6 +15,7 @@ NO_WORLD: Final = {
 _EXHAUSTIVE: Final = "there is no other case"
 _MEMORY_ERROR: Final = "a hardware memory error of a load: a world has none"
 _SHRINKS: Final = "the origin shrinks: a world's keeps its size, which crashes are judged by"
+_FULL: Final = "a bio is full: a world has too few blocks that adjoin on the origin alone"
 
 UNWALKED: Final[dict[str, dict[str, str]]] = {
     "commit": {
@@ -37,6 +38,11 @@ UNWALKED: Final[dict[str, dict[str, str]]] = {
     "step": {
         "case Resume(): -> case _:": _EXHAUSTIVE,
         "case Phase.NO_PROGRESS | Phase.DRAIN: -> exit": _EXHAUSTIVE,
+    },
+    "write_jobs": {
+        "if first + written * wc.config.block_sectors < wc.data_device_sectors: -> "
+        "taken.append(block)": _SHRINKS,
+        "if not adjoins and pieces == room: -> break": _FULL,
     },
     "writeback_submit": {
         "if wrap64(job.original_sector + n_sectors) > wc.data_device_sectors: -> "
