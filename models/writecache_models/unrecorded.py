@@ -110,6 +110,10 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         "case Resume(): -> case _:": _EXHAUSTIVE,
         "case Phase.NO_PROGRESS | Phase.DRAIN: -> exit": _EXHAUSTIVE,
     },
+    "write_jobs": {
+        "if first + written * wc.config.block_sectors < wc.data_device_sectors: -> "
+        "taken.append(block)": "an origin of persistent memory that has shrunk",
+    },
     "writeback_submit": {
         "if wc.error or not n_blocks: -> "
         "return wc._replace(endio_list=(*wc.endio_list, (job, wc.error)))": (
