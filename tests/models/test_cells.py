@@ -17,7 +17,7 @@ from writecache_spec.profile import PROFILES
 PROFILE = PROFILES["1.6.0"].repaired()
 LAZY = "4 high_watermark 100 low_watermark 100"
 WALKS = (
-    3, 12, 31, 35, 36, 44, 50, 52, 57, 71, 87, 90, 113, 127, 140, 159, 188, 199, 234, 241, 262,
+    3, 4, 12, 31, 35, 36, 44, 50, 52, 57, 71, 87, 90, 113, 127, 140, 159, 188, 199, 234, 241, 262,
     271, 280, 286, 291, 316, 363, 395,
 )  # fmt: skip
 """Few walks, of the first that a seed names, that reach everything."""

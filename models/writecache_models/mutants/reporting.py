@@ -81,7 +81,7 @@ def _plain_search(searched: Searched) -> dict[str, Any]:
     return {
         "caught": bool(searched.path),
         "seconds": round(searched.seconds, 2),
-        "level": searched.level,
+        "layer": searched.layer,
         "complete": searched.complete,
         "what": searched.what,
         "path": [list(event) for event in searched.path],
@@ -158,7 +158,7 @@ def _explorer(searched: Searched | None) -> str:
         return "-"
     if searched.path:
         return f"{len(searched.path)} events, {searched.seconds:.1f} s"
-    return "missed, all" if searched.complete else f"missed, up to {searched.level} events"
+    return "missed, all" if searched.complete else f"missed, below {searched.layer} operations"
 
 
 def _text(value: object) -> str:

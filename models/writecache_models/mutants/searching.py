@@ -1,6 +1,6 @@
 """Searching mutants: the explorer, breadth first, over a small bound and for a few seconds.
 
-Its path is a shortest one within the bound, as it goes level by level, one event a level.  What it
+Its path is a shortest one within the bound, of fewest operations and then fewest events.  What it
 finds counts only where the repaired reference does not do the same on that path.
 """
 
@@ -28,8 +28,8 @@ class Searched(NamedTuple):
     """What the explorer came to on a mutant."""
 
     seconds: float
-    level: int
-    """It took every path of up to so many events."""
+    layer: int
+    """It took every path of fewer operations than this."""
     complete: bool
     """Whether there are no longer ones."""
     what: str = ""
@@ -74,7 +74,7 @@ def _search(mutant: Mutant, searched: Bound, end: float) -> Searched:
             explore(progress, InProcess(), 1, go_on)
     finally:
         forget()
-    made = Searched(0.0, progress.level, progress.done)
+    made = Searched(0.0, progress.layer, progress.done)
     mended = replace(searched.setting, profile=searched.setting.profile.repaired())
     for found in progress.found.values():
         bounds = Bounds(searched.ops, searched.n_clients, searched.failures)
