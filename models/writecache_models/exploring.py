@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
+from errno import EEXIST
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -100,11 +101,20 @@ class Progress:
         return tuple(reversed(events))
 
     def save(self, file: Path) -> None:
-        """Keep it; whatever was kept there stays whole until this is."""
+        """Keep it; whatever was kept there stays whole until this is.
+
+        Raises OSError, also where something is that must not be replaced: a device, say.
+        """
+        file = file.resolve()
+        check_replaceable(file)
         beside = file.with_name(file.name + ".new")
-        with beside.open("wb") as stream:
-            pickle.dump(self, stream, pickle.HIGHEST_PROTOCOL)
-        beside.replace(file)
+        try:
+            with beside.open("wb") as stream:
+                pickle.dump(self, stream, pickle.HIGHEST_PROTOCOL)
+            beside.replace(file)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, file: Path) -> "Progress":
@@ -114,6 +124,12 @@ class Progress:
         if not isinstance(loaded, cls):
             raise ValueError(f"{file}: no exploration")
         return loaded
+
+
+def check_replaceable(file: Path) -> None:
+    """Raise OSError where something is that is no regular file."""
+    if file.exists() and not file.is_file():
+        raise FileExistsError(EEXIST, "Not a file that could be replaced", str(file))
 
 
 def explore(

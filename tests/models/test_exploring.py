@@ -1,5 +1,6 @@
 """The explorer meets everything once, whoever does the work, and can be gone on from."""
 
+import os
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,14 @@ def test_an_exploration_can_be_cut_kept_and_gone_on_from(tmp_path: Path) -> None
     (tmp_path / "other").write_bytes(b"\x80\x04N.")
     with pytest.raises(ValueError, match="no exploration"):
         Progress.load(tmp_path / "other")
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="could be replaced"):
+        Progress.at_first(bound(**SMALL)).save(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    assert [one.name for one in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_the_faithful_reference_is_found_out_by_a_shortest_path() -> None:

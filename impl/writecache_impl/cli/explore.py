@@ -14,7 +14,7 @@ from writecache_impl.cli.common import Seconds, meter, print_json, print_table
 from writecache_impl.cli.exits import FINE, INTERRUPTED, NOT_JUDGED, PROBLEMS
 from writecache_impl.judging import Workers, default_jobs
 from writecache_models.expanding import Bound
-from writecache_models.exploring import Progress
+from writecache_models.exploring import Progress, check_replaceable
 from writecache_models.exploring import explore as explore_worlds
 from writecache_models.release import bound as bound_of
 from writecache_models.release import release_bound, report, stored
@@ -98,6 +98,8 @@ def explore(**options: Any) -> int:
 def _progress(options: Mapping[str, Any]) -> Progress:
     """Where to begin, or to go on."""
     state: Path | None = options["state"]
+    if state is not None:
+        check_replaceable(state)
     if options["resume"]:
         if state is None:
             raise click.UsageError("--resume needs --state, which says what to go on from")
