@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from errno import EEXIST
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 from uuid import uuid4
 
 from writecache_models.candidates import Turn
@@ -28,6 +29,8 @@ from writecache_models.canonical import digest
 from writecache_models.expanding import Bound, Expanded, expand, pack
 from writecache_models.world import new_world
 
+_MAGIC: Final = b"writecache exploration 2\n"
+_DIGEST_SIZE: Final = 32
 CHUNK: Final = 250
 """Worlds that a process gets at once."""
 
@@ -110,7 +113,10 @@ class Progress:
         beside = file.with_name(file.name + ".new")
         try:
             with beside.open("wb") as stream:
-                pickle.dump(self, stream, pickle.HIGHEST_PROTOCOL)
+                stream.write(_MAGIC)
+                hashing = _Hashing(stream)
+                pickle.dump(self, hashing, pickle.HIGHEST_PROTOCOL)
+                stream.write(hashing.sum.digest())
             beside.replace(file)
         except BaseException:
             beside.unlink(missing_ok=True)
@@ -118,18 +124,41 @@ class Progress:
 
     @classmethod
     def load(cls, file: Path) -> "Progress":
-        """What `save` kept.  Only for files of one's own: a pickle can run anything."""
+        """What `save` kept; raises ValueError for anything else, and for what was damaged since.
+
+        Only for files of one's own: who can write one can have it run anything.
+        """
         with file.open("rb") as stream:
-            loaded = pickle.load(stream)
-        if not isinstance(loaded, cls):
-            raise ValueError(f"{file}: no exploration")
+            if stream.read(len(_MAGIC)) != _MAGIC:
+                raise ValueError(f"{file}: no exploration")
+            kept = stream.read()
+        content, digest = kept[:-_DIGEST_SIZE], kept[-_DIGEST_SIZE:]
+        if sha256(content).digest() != digest:
+            raise ValueError(f"{file}: damaged, or cut")
+        loaded: Progress = pickle.loads(content)
         return loaded
 
 
+class _Hashing:
+    """Passes on what is written, and hashes it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.sum = stream, sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sum.update(data)
+        return self.stream.write(data)
+
+
 def check_replaceable(file: Path) -> None:
-    """Raise OSError where something is that is no regular file."""
-    if file.exists() and not file.is_file():
+    """Raise OSError where something is that is neither empty nor an exploration."""
+    if not file.exists():
+        return
+    if not file.is_file():
         raise FileExistsError(EEXIST, "Not a file that could be replaced", str(file))
+    with file.open("rb") as stream:
+        if stream.read(len(_MAGIC)) not in (b"", _MAGIC):
+            raise FileExistsError(EEXIST, "There is something else in it", str(file))
 
 
 def explore(

@@ -57,6 +57,13 @@ def test_an_exploration_can_be_cut_kept_and_gone_on_from(tmp_path: Path) -> None
     (tmp_path / "other").write_bytes(b"\x80\x04N.")
     with pytest.raises(ValueError, match="no exploration"):
         Progress.load(tmp_path / "other")
+    with pytest.raises(OSError, match="something else"):
+        cut.save(tmp_path / "other")
+    damaged = bytearray((tmp_path / "kept").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "damaged").write_bytes(damaged)
+    with pytest.raises(ValueError, match="damaged"):
+        Progress.load(tmp_path / "damaged")
 
 
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:

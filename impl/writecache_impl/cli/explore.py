@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from writecache_impl.cli.common import Seconds, meter, print_json, print_table
 from writecache_impl.cli.exits import FINE, INTERRUPTED, NOT_JUDGED, PROBLEMS
@@ -22,6 +23,10 @@ from writecache_models.walking import Bounds, Wrong, blame
 from writecache_spec.profile import PROFILES
 
 _ENDLESS: Final = 1_000_000
+_OF_THE_BOUND: Final = (
+    "blocks", "entries", "ops", "block_size", "clients", "failures", "watermark", "any_length",
+    "go_on", "profile", "repaired",
+)  # fmt: skip
 
 
 @click.command()
@@ -98,6 +103,7 @@ def explore(**options: Any) -> int:
 def _progress(options: Mapping[str, Any]) -> Progress:
     """Where to begin, or to go on."""
     state: Path | None = options["state"]
+    _check_bound_given_once(options)
     if state is not None:
         check_replaceable(state)
     if options["resume"]:
@@ -112,6 +118,15 @@ def _progress(options: Mapping[str, Any]) -> Progress:
     if state is not None and not state.parent.is_dir():
         raise click.UsageError(f"{state.parent}: No such directory")
     return Progress.at_first(_bound(options))
+
+
+def _check_bound_given_once(options: Mapping[str, Any]) -> None:
+    """What goes on has its bound already, and so has the release."""
+    owner = next((one for one in ("resume", "release") if options[one]), None)
+    context = click.get_current_context()
+    for name in _OF_THE_BOUND if owner else ():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{owner} has a bound of its own: --{name.replace('_', '-')}")
 
 
 def _bound(options: Mapping[str, Any]) -> Bound:
