@@ -7,7 +7,7 @@ timers, as on a kernel that has settled.  What is noted is then judged like a li
 import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from writecache_impl.engine import Engine, EngineError, RefusedError, UnusableDeviceError
 from writecache_impl.engine.background import Stepper
@@ -27,7 +27,7 @@ from writecache_models.faults import Fault, fault_of
 from writecache_models.log_lines import DISCARD, FLUSH, FUA, Entry
 from writecache_models.logged import line_of
 from writecache_models.requests import LARGEST_DISCARD
-from writecache_models.trace import BEGIN, TOGETHER, Observation, Op, Trace
+from writecache_models.trace import BEGIN, TOGETHER, Observation, Op, Trace, script_of
 from writecache_spec.profile import PROFILES, Profile
 from writecache_spec.units import SECTOR_SIZE, Sector, jiffies_of
 
@@ -130,7 +130,7 @@ class Player:
         """Play one operation, settle, and look."""
         if op[0] == TOGETHER:
             # One after the other is one of the orders in which they can go.
-            seen: Observation = {TOGETHER: [self._returned(request) for request in op[1:]]}
+            seen: Observation = {TOGETHER: [self._of_client(client) for client in op[1:]]}
         else:
             seen = self._returned(op)
         self.stepper.settle()
@@ -149,6 +149,11 @@ class Player:
             for log in logs:
                 log.clear()
         return seen
+
+    def _of_client(self, client: list[Any]) -> Observation | list[Observation]:
+        """Do what one client does: a request, or a script of several."""
+        returned = [self._returned(request) for request in script_of(client)]
+        return returned if isinstance(client[0], list) else returned[0]
 
     def _returned(self, op: Op) -> Observation:
         """Do an operation; what it returns."""

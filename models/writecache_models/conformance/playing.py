@@ -56,7 +56,7 @@ class Play(Asked):
 
     def __init__(self, target: Target, trace: Trace) -> None:
         super().__init__(target, trace)
-        self.is_open = self.is_suspended = False
+        self.is_open = self.is_suspended = self.is_armed = False
         self.n_sectors = trace.origin_sectors
         self.steps: list[tuple[Op, Observation]] = []
         """What was done, and what was seen."""
@@ -162,6 +162,8 @@ class Play(Asked):
                     self.request(op)
             self._check_status()
         except PowerFailedError:
+            if not self.is_armed:
+                raise BrokenError(f"{op[0]}: its power fails, which nobody asked for") from None
             seen["crashed"] = True
             self._has_crashed()
         except RefusedError as error:
@@ -204,12 +206,13 @@ class Play(Asked):
 
     def _crash(self, seed: int, after: int) -> None:
         self.ask(self.target.crash, seed, after)
+        self.is_armed = after > 0
         if not after:
             self._has_crashed()
 
     def _has_crashed(self) -> None:
         self.contract.crash()
-        self.is_open = self.is_suspended = False
+        self.is_open = self.is_suspended = self.is_armed = False
         self.has_crashed = True
         self.verdict.crashes += 1
 
