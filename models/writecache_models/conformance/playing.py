@@ -162,9 +162,9 @@ class Play(Asked):
                     self.request(op)
             self._check_status()
         except PowerFailedError:
-            if not self.is_armed:
-                raise BrokenError(f"{op[0]}: its power fails, which nobody asked for") from None
             seen["crashed"] = True
+            if not self.is_armed:
+                raise BrokenError("its power fails, which nobody asked for") from None
             self._has_crashed()
         except RefusedError as error:
             seen["errno"] = error.errno
