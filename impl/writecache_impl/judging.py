@@ -54,7 +54,20 @@ class Workers(ProcessPoolExecutor):
     def __exit__(self, *_: object) -> None:
         for worker in set(active_children()) - self._others:
             worker.kill()
+        _let_go(self)
         self.shutdown(wait=True, cancel_futures=True)
+
+
+def _let_go(pool: ProcessPoolExecutor) -> None:
+    """Let a pool's threads end that wait for processes which were killed.
+
+    They wait for ever where one was killed within a message: the other ends of both pipes are open,
+    here.  Newer releases of Python close one of them, too, where a process has died.
+    """
+    for queue, end in (("_call_queue", "_reader"), ("_result_queue", "_writer")):
+        pipe = getattr(getattr(pool, queue, None), end, None)
+        if pipe is not None:
+            pipe.close()
 
 
 class Judges:
@@ -76,6 +89,7 @@ class Judges:
             # A judgement can take long, and nobody wants it any more.
             for judge_process in set(active_children()) - self._others:
                 judge_process.kill()
+            _let_go(self._pool)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, trace: Trace, profile: Profile | None = None) -> Future[Report]:
