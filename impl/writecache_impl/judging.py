@@ -54,20 +54,32 @@ class Workers(ProcessPoolExecutor):
     def __exit__(self, *_: object) -> None:
         for worker in set(active_children()) - self._others:
             worker.kill()
-        _let_go(self)
-        self.shutdown(wait=True, cancel_futures=True)
+        _end(self)
 
 
-def _let_go(pool: ProcessPoolExecutor) -> None:
-    """Let a pool's threads end that wait for processes which were killed.
+_PATIENCE = 2.0
+"""Seconds in which a pool whose processes were killed mostly notices that."""
 
-    They wait for ever where one was killed within a message: the other ends of both pipes are open,
-    here.  Newer releases of Python close one of them, too, where a process has died.
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Shut down a pool whose processes were killed.
+
+    Where one was killed within a message a thread of the pool waits for ever: the other ends of its
+    pipes are open, here.  Newer releases of Python close one of them, too.
     """
-    for queue, end in (("_call_queue", "_reader"), ("_result_queue", "_writer")):
-        pipe = getattr(getattr(pool, queue, None), end, None)
-        if pipe is not None:
+    thread = getattr(pool, "_executor_manager_thread", None)
+    pipes = [
+        getattr(getattr(pool, queue, None), end, None)
+        for queue, end in (("_call_queue", "_reader"), ("_result_queue", "_writer"))
+    ]
+    pool.shutdown(wait=False, cancel_futures=True)
+    if thread is None:
+        return
+    thread.join(_PATIENCE)
+    if thread.is_alive():
+        for pipe in filter(None, pipes):
             pipe.close()
+        thread.join()
 
 
 class Judges:
@@ -89,7 +101,7 @@ class Judges:
             # A judgement can take long, and nobody wants it any more.
             for judge_process in set(active_children()) - self._others:
                 judge_process.kill()
-            _let_go(self._pool)
+            _end(self._pool)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, trace: Trace, profile: Profile | None = None) -> Future[Report]:
