@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import command
 
-from writecache_impl.linux import BootOptions, KernelUnavailable, LinuxTarget, memorylog
+from writecache_impl.linux import BootOptions, LinuxTarget, memorylog
 from writecache_impl.linux.memorylog import Fence, Kind, MemoryLog, Store
 from writecache_impl.linux.writelog import DISCARD, FLUSH, Entry, LogError
 
@@ -97,15 +97,6 @@ def test_a_line_that_was_not_just_filled_is_refused(made: MemoryLog) -> None:
     fill(made, *line(64)[:7], (150, Kind.FLUSH_LINE, 0, 0))
     with pytest.raises(LogError, match="not just filled"):
         list(made.news())
-
-
-def test_without_a_compiler_nothing_is_judged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memorylog, "cache_root", lambda: tmp_path / "kernels")
-    monkeypatch.setattr(memorylog, "COMPILERS", ("no-such-compiler",))
-    with pytest.raises(KernelUnavailable, match="no C compiler"):
-        memorylog.plugin()
 
 
 def test_crashes_of_a_live_kernel_in_persistent_memory() -> None:

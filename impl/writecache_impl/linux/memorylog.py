@@ -18,19 +18,16 @@ log in which that line is not whole is refused.
 
 import hashlib
 import mmap
-import os
 import struct
-import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from .compiled import shared_object
 from .content import HEX_DIGITS, SECTOR_BYTES
-from .errors import KernelUnavailable
 from .private import HERE, Place
-from .suites import cache_root
 from .writelog import Entry, LogError, WriteLog
 
 SOURCE = HERE / "memory_log.c"
@@ -46,8 +43,6 @@ PLACES = {
 }
 WORD_BYTES = 8
 LINE_BYTES = 64
-COMPILERS = ("cc", "gcc", "clang")
-COMPILER_SECONDS = 120
 ASKED, WATCHING = 1, 3
 START_SECONDS = 30.0
 _PLACE_MASK: Final = (1 << 56) - 1
@@ -82,33 +77,7 @@ Event = Store | Fence | Entry
 
 def plugin() -> Path:
     """Return the plugin, built if this source was not yet; KernelUnavailable says why not."""
-    source = SOURCE.read_bytes()
-    built = cache_root().parent / "plugins" / f"{hashlib.sha256(source).hexdigest()[:16]}.so"
-    if built.exists():
-        return built
-    built.parent.mkdir(parents=True, exist_ok=True)
-    partial = built.with_suffix(f".{os.getpid()}")
-    flags = ["-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-o", str(partial), str(SOURCE)]
-    for compiler in COMPILERS:
-        try:
-            done = subprocess.run(
-                [compiler, *flags],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=COMPILER_SECONDS,
-            )
-        except FileNotFoundError:
-            continue
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise KernelUnavailable(f"{compiler}: {error}") from None
-        if done.returncode:
-            complaint = (done.stderr.strip().splitlines() or ["?"])[0]
-            raise KernelUnavailable(f"{compiler} does not build the emulator's plugin: {complaint}")
-        partial.replace(built)
-        return built
-    raise KernelUnavailable("no C compiler (gcc) to build the emulator's plugin with")
+    return shared_object(SOURCE, "the emulator's plugin")
 
 
 class MemoryLog:

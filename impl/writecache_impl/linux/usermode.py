@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from .boot import Machine
 from .private import BARRIER_BYTES, BootOptions, Place
+from .xstate import prefix
 
 MODULES = ("dm-mod", "dm-writecache", "dm-delay", "dm-flakey")
 LOG_BYTES = 256 << 20
@@ -43,6 +44,7 @@ class UserModeLinux(Machine):
         init = self.private.guest_files(modules, devices)
         fast = self.private.fast
         return [
+            *prefix(self.image),
             str(self.image.path),
             f"mem={self.options.memory_mib}M",
             *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}"),
