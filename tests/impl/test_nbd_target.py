@@ -1,5 +1,7 @@
 """Network block devices judged: the engine's server, nbdkit's, some with bugs, and no servers."""
 
+import re
+import shlex
 import shutil
 import socket
 import struct
@@ -38,7 +40,7 @@ def test_the_engines_server_keeps_the_contract_and_what_was_there_is_put_back() 
     with served() as running:
         before = bytes(range(256)) * (SIZE // 256)
         running.engine.write(0, before)
-        done = conform(running.address, "--seconds", 20, "--json")
+        done = conform(running.address, "--seconds", 120, "--steps", 600, "--json")
         assert done.code == 0, done.err
         judged = done.json
         assert judged["level"] == 1
@@ -66,7 +68,7 @@ def test_nbdkit_is_judged() -> None:
                 if (path / "kit").exists():
                     break
                 threading.Event().wait(0.1)
-            done = conform(str(path / "kit"), "--seconds", 5, "--json")
+            done = conform(str(path / "kit"), "--seconds", 60, "--steps", 300, "--json")
         finally:
             process.terminate()
             process.wait()
@@ -127,6 +129,23 @@ def test_a_server_with_a_bug_is_found_out(bug: Ask, monkeypatch: pytest.MonkeyPa
         assert "Traceback" not in done.err
         (kept,) = Path(running.address).parent.glob("violation-*.jsonl")
         assert len(kept.read_text().splitlines()) < 15
+
+
+def test_what_goes_wrong_at_the_opening_is_said_kept_and_played_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(requests, "_ask", replies_short)
+    with served(grace_s=0.5) as running:
+        done = conform(running.address, "--seconds", 60, "--op-seconds", 1)
+        says = (
+            r"story-7-0: at the opening, before step 0: what it holds cannot be read, \d+ sectors"
+        )
+        assert len(re.findall(says, done.err)) == 2
+        assert re.search(r"[\d,]+ of [\d,]+ bytes of a reply: it takes too long", done.err)
+        line = done.err.splitlines()[-1]
+        assert command(*shlex.split(line)[1:]).code == 1
+        monkeypatch.setattr(requests, "_ask", HONEST)
+        assert command(*shlex.split(line)[1:]).code == 0
 
 
 @contextmanager

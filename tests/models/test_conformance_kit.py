@@ -6,7 +6,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from toy_target import BUGS, Toy
 
 from writecache_models.conformance import (
+    Devices,
     Facts,
+    RefusedError,
     Renewed,
     Target,
     draw,
@@ -52,6 +54,23 @@ def test_stories_find_a_planted_bug_and_shrink_it(bug: type[Toy]) -> None:
     assert len(least.trace.steps) <= 7
     assert play(bug(), least.trace).violation == least.violation
     assert play(Toy(), least.trace).violation is None
+
+
+class Unwilling(Toy):
+    """Wrong: it never takes its devices."""
+
+    def start(self, devices: Devices) -> None:
+        raise RefusedError("ENOMEM")
+
+
+def test_what_goes_wrong_at_the_opening_has_no_step_and_shrinks_to_an_open() -> None:
+    with Renewed(Unwilling) as renewed:
+        judged = judge_stories(renewed, seed="wrong", seconds=60)
+        assert judged.violated is not None
+        least = smallest(renewed, judged.violated)
+    assert least.violation == (None, "it does not take its devices: ENOMEM", False)
+    assert least.trace.ops == [["open"]]
+    assert judged.as_json()["violation"]["step"] is None
 
 
 def test_a_seed_decides_a_story() -> None:

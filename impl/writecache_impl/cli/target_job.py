@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from collections import Counter
 from functools import partial
@@ -50,7 +51,7 @@ def judge(
                 renewed, seed=seed, seconds=seconds, max_steps=max_steps, progress=bar.reach
             )
         if judged.violated is not None:
-            kept = _keep(renewed, judged.violated, output)
+            kept = _keep(name, renewed, judged.violated, output)
     if as_json:
         print_json({"target": name, "seed": seed, **judged.as_json(), "kept": kept})
     else:
@@ -113,15 +114,15 @@ def _described(verdict: Verdict) -> list[str]:
     """A violation in lines."""
     assert verdict.violation is not None
     step, what, _ = verdict.violation
-    op = json.dumps(verdict.trace.steps[step][0]) if step >= 0 else "before the first step"
-    return [escaped(f"{verdict.trace.name}: step {step}: {op}: {what}")]
+    where = "at the opening, before step 0"
+    if step is not None:
+        where = f"step {step}: {json.dumps(verdict.trace.steps[step][0])}"
+    return [escaped(f"{verdict.trace.name}: {where}: {what}")]
 
 
-def _keep(renewed: Renewed, found: Verdict, output: Path) -> list[str]:
+def _keep(name: str, renewed: Renewed, found: Verdict, output: Path) -> list[str]:
     """Print a violation and its least part, and write that to a file."""
     _say(*_described(found))
-    if not found.trace.steps:
-        return []
     least = smallest(renewed, found)
     if least is found:
         _say("it did not come again: nothing to shrink")
@@ -133,7 +134,8 @@ def _keep(renewed: Renewed, found: Verdict, output: Path) -> list[str]:
     except VectorError as error:
         _say(f"not kept: {error}")
         return []
-    _say(f"kept as {file}: writecache vectors check --target ... {file} plays it again")
+    again = shlex.join(["writecache", "vectors", "check", "--target", name, str(file)])
+    _say(f"kept as {file}; this plays it again:", again)
     return [str(file)]
 
 

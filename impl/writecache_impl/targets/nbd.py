@@ -78,7 +78,11 @@ class NbdTarget(Target):
     def start(self, devices: Devices) -> None:
         """Remember what the window holds."""
         n_sectors = len(devices.origin) // SECTOR_SIZE
-        data = self.read(0, n_sectors)
+        try:
+            data = self.read(0, n_sectors)
+        except LostError as error:
+            where = f"{n_sectors} sectors from sector {self._first} on"
+            raise LostError(f"what it holds cannot be read, {where}: {error}") from None
         for number in range(n_sectors):
             place = slice(number * SECTOR_SIZE, (number + 1) * SECTOR_SIZE)
             self._held.setdefault(self._first + number, data[place])

@@ -188,7 +188,8 @@ class Connection:
             try:
                 part = self._socket.recv(min(size - len(data), 2**20))
             except OSError as error:
-                raise LostError(f"no reply: {_why(error)}") from None
+                came = f"{len(data):,} of {size:,} bytes of a reply" if data else "no reply"
+                raise LostError(f"{came}: {_why(error)}") from None
             if not part:
                 raise LostError("the server has ended the connection")
             data += part

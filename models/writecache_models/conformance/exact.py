@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from writecache_models.conformance.target import Ability, Devices, LostError, RefusedError, Target
-from writecache_models.conformance.verdicts import Verdict, Violation, returned
+from writecache_models.conformance.verdicts import Verdict, Violation, returned, with_done
 from writecache_models.devices import pattern
 from writecache_models.digests import (
     Range,
@@ -91,10 +91,11 @@ def play_exact(target: Target, trace: Trace) -> Verdict:
             else:
                 verdict.left_out[f"{op[0]}: there is no device"] += 1
     except RefusedError as error:
-        verdict.violation = Violation(len(steps) - 1, f"it does not say how it is: {error}")
+        verdict.violation = Violation.at_last(steps, f"it does not say how it is: {error}")
     except LostError as error:
-        verdict.violation = Violation(len(steps) - 1, str(error), is_lost=True)
-    verdict.trace = replace(play.trace, kernel=None, target=_version(target), steps=tuple(steps))
+        verdict.violation = Violation.at_last(steps, str(error), is_lost=True)
+    played = replace(play.trace, kernel=None, target=_version(target))
+    verdict.trace = with_done(played, steps)
     if verdict.violation is None:
         _judge(verdict, profile_for(target))
     verdict.target_seconds = play.seconds
@@ -124,7 +125,7 @@ def _judge(verdict: Verdict, profile: Profile) -> None:
         steps = verdict.trace.steps[: divergence.step + 1]
         verdict.trace = replace(verdict.trace, steps=steps)
     elif report.problem:
-        verdict.violation = Violation(report.steps - 1, report.problem)
+        verdict.violation = Violation.at_last(verdict.trace.steps[: report.steps], report.problem)
 
 
 class _Play:

@@ -103,7 +103,7 @@ class Judged(Tally):
 def _violation_json(verdict: Verdict) -> dict[str, Any]:
     assert verdict.violation is not None
     trace, (step, what, is_lost) = verdict.trace, verdict.violation
-    op = trace.steps[step][0] if step >= 0 else None
+    op = None if step is None else trace.steps[step][0]
     return {"trace": trace.name, "step": step, "op": op, "what": what, "lost": is_lost}
 
 
@@ -145,6 +145,6 @@ def smallest(renewed: Renewed, found: Verdict, seconds: float = 30.0) -> Verdict
         best = verdict
         return True
 
-    if found.trace.ops and shows(found.trace.ops):
+    if shows(found.trace.ops):
         shrink(best.trace.ops, shows)
     return best

@@ -5,7 +5,6 @@ that is read, before a crash and after it.  Nothing here depends on how a target
 """
 
 import time
-from dataclasses import replace
 from typing import Final
 
 from writecache_models.conformance.asking import Asked, BrokenError
@@ -23,6 +22,7 @@ from writecache_models.conformance.verdicts import (
     Verdict,
     Violation,
     values_of,
+    with_done,
 )
 from writecache_models.contract import ZERO, Contract, FlushMessage
 from writecache_models.trace import TOGETHER, Observation, Op, Trace
@@ -70,14 +70,14 @@ class Play(Asked):
             for op, recorded in self.trace.steps:
                 self.do(op, recorded)
         except RefusedError as error:
-            verdict.violation = Violation(-1, f"it does not take its devices: {error}")
+            verdict.violation = Violation(None, f"it does not take its devices: {error}")
         except BrokenError as error:
-            verdict.violation = Violation(len(self.steps) - 1, str(error))
+            verdict.violation = Violation.at_last(self.steps, str(error))
         except LostError as error:
-            verdict.violation = Violation(len(self.steps) - 1, str(error), is_lost=True)
+            verdict.violation = Violation.at_last(self.steps, str(error), is_lost=True)
         if verdict.violation is not None and self.steps:
             self.steps[-1][1]["violation"] = verdict.violation.what
-        verdict.trace = replace(self.trace, steps=tuple(self.steps))
+        verdict.trace = with_done(self.trace, self.steps)
         verdict.own_seconds += time.thread_time() - started
         return verdict
 

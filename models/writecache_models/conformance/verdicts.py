@@ -1,14 +1,15 @@
 """What becomes of a trace that a target plays, and what is said of it."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence, Sized
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from writecache_models.conformance.target import RefusedError
 from writecache_models.contract import ZERO, Value
 from writecache_models.devices import pattern
 from writecache_models.digests import content_digest
-from writecache_models.trace import Observation, Trace
+from writecache_models.trace import Observation, Op, Trace
 from writecache_spec.units import SECTOR_SIZE
 
 _ZEROS: Final = bytes(SECTOR_SIZE)
@@ -17,11 +18,16 @@ _ZEROS: Final = bytes(SECTOR_SIZE)
 class Violation(NamedTuple):
     """How a target breaks what it claims."""
 
-    step: int
-    """Of the verdict's trace, from 0; -1: before the first."""
+    step: int | None
+    """Of the verdict's trace, from 0; None: at the opening, when it is given its devices."""
     what: str
     is_lost: bool = False
     """The target is gone."""
+
+    @classmethod
+    def at_last(cls, steps: Sized, what: str, is_lost: bool = False) -> "Violation":
+        """At the last of the steps done, or at the opening if there is none."""
+        return cls(len(steps) - 1 if len(steps) else None, what, is_lost)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,8 +68,13 @@ class Verdict(Tally):
     """What became of one trace."""
 
     trace: Trace
-    """With what was seen, up to the violation."""
+    """With what was seen, up to the violation; of one at the opening the first step, not done."""
     violation: Violation | None = None
+
+
+def with_done(trace: Trace, steps: Sequence[tuple[Op, Observation]]) -> Trace:
+    """The trace as far as it was done; its first step where none was, as files want one."""
+    return replace(trace, steps=tuple(steps) or tuple((op, {}) for op in trace.ops[:1]))
 
 
 def values_of(data: bytes) -> list[Value]:
