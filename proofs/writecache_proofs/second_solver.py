@@ -2,27 +2,33 @@
 
 That is every path that was not taken, every wrap-around that was ruled out, and every claim.  An
 answer `sat` is a difference, and a failure; a question that takes too long is counted.
+
+What contradicts itself is mostly a few conditions of the many that hold on a path, and the same
+few on thousands of paths.  So Z3 is asked which ones it needs, and cvc5 about these alone; where
+cvc5 calls them contradictory, so is whatever contains them, and is not asked again.  Z3's word
+counts for nothing in this: a part that it names wrongly is not contradictory to cvc5, which then is
+asked about the whole.
 """
 
 import time
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import z3
-
-_LONG: Final = 60
-"""Parts of a term that are looked at."""
 
 
 class Counts(NamedTuple):
     """What the second solver said."""
 
     asked: int = 0
+    """Contradictions that Z3 has found."""
     confirmed: int = 0
     differences: int = 0
     undecided: int = 0
     """Time-outs, and what it does not understand."""
+    questions: int = 0
+    """Put to the second solver; what contains a part that it had confirmed needs none."""
 
     def plus(self, other: "Counts") -> "Counts":
         """Both together."""
@@ -30,57 +36,54 @@ class Counts(NamedTuple):
 
 
 class SecondSolver:
-    """Takes contradictions as they are found, and asks about each.
-
-    A part of what contradicts itself is enough: so first it asks about the contrary and those
-    conditions that speak of nothing else, which many paths have in common and which is asked once,
-    and only where that is not contradictory about everything.
-    """
+    """Takes contradictions as they are found, and asks about each that is new."""
 
     def __init__(self, seconds: float) -> None:
         self.counts = Counts()
         self.spent = 0.0
         """Of the processor's time, in seconds."""
         self._seconds = seconds
-        self._answers: dict[tuple[int, ...], str] = {}
-        """By the numbers that Z3 gives to terms, as long as they are kept."""
-        self._names: dict[int, frozenset[str] | None] = {}
+        self._confirmed: dict[int, list[frozenset[int]]] = {}
+        """Contradictions, as the numbers that Z3 gives to terms as long as they are kept; each
+        under one of its numbers."""
         self._kept: list[Any] = []
         self._cvc5: Any = import_module("cvc5")
 
     def __call__(self, terms: Sequence[Any]) -> None:
-        """Ask about one contradiction; the last term is the contrary of what was certain."""
+        """Ask about one contradiction."""
         started = time.process_time()
-        names = self._names_of(terms[-1])
-        near = [] if names is None else [one for one in terms[:-1] if self._is_of(one, names)]
-        answer = self._answer([*near, terms[-1]])
-        if answer != "unsat":
-            answer = self._answer(terms)
-        self.counts = self.counts.plus(
-            Counts(1, answer == "unsat", answer == "sat", answer not in ("sat", "unsat"))
-        )
+        if self._contains_a_confirmed(terms):
+            counts = Counts(asked=1, confirmed=1)
+        else:
+            counts = self._judge(terms)
+        self.counts = self.counts.plus(counts)
         self.spent += time.process_time() - started
 
-    def _is_of(self, term: Any, names: frozenset[str]) -> bool:
-        found = self._names_of(term)
-        return found is not None and found <= names
+    def _contains_a_confirmed(self, terms: Sequence[Any]) -> bool:
+        numbers = {term.get_id() for term in terms}
+        return any(
+            part <= numbers for number in numbers for part in self._confirmed.get(number, ())
+        )
 
-    def _names_of(self, term: Any) -> frozenset[str] | None:
-        """The unknowns of a term; None where it is long."""
-        number = term.get_id()
-        if number not in self._names:
-            self._kept.append(term)
-            self._names[number] = _unknowns(term)
-        return self._names[number]
+    def _judge(self, terms: Sequence[Any]) -> Counts:
+        part, n_questions = needed(terms), 1
+        answer = self._answer(part)
+        if answer != "unsat" and len(part) < len(terms):
+            part, n_questions = terms, 2
+            answer = self._answer(part)
+        if answer == "unsat":
+            self._kept += part
+            numbers = [term.get_id() for term in part]
+            # The last condition is the rarest, and the first is everywhere.
+            self._confirmed.setdefault(numbers[-1], []).append(frozenset(numbers))
+        return Counts(
+            1, answer == "unsat", answer == "sat", answer not in ("sat", "unsat"), n_questions
+        )
 
     def _answer(self, terms: Sequence[Any]) -> str:
-        key = tuple(sorted({term.get_id() for term in terms}))
-        if key not in self._answers:
-            self._kept += terms
-            solver = z3.Solver()
-            solver.add(*terms)
-            self._answers[key] = self.ask(f"(set-logic ALL)\n{solver.to_smt2()}")
-        return self._answers[key]
+        solver = z3.Solver()
+        solver.add(*terms)
+        return self.ask(f"(set-logic ALL)\n{solver.to_smt2()}")
 
     def ask(self, text: str) -> str:
         """Its answer to a script in SMT-LIB: `sat`, `unsat`, or anything else."""
@@ -100,18 +103,19 @@ class SecondSolver:
         return answer
 
 
-def _unknowns(term: Any) -> frozenset[str] | None:
-    """Names of what is unknown in a term; None where it is long."""
-    found: set[str] = set()
-    waiting, met = [term], {term.get_id()}
-    while waiting:
-        one = waiting.pop()
-        if z3.is_const(one) and one.decl().kind() == z3.Z3_OP_UNINTERPRETED:
-            found.add(str(one.decl().name()))
-        for child in one.children():
-            if child.get_id() not in met:
-                met.add(child.get_id())
-                waiting.append(child)
-        if len(met) > _LONG:
-            return None
-    return frozenset(found)
+def needed(terms: Sequence[Any]) -> Sequence[Any]:
+    """Return those terms, in their order, that contradict each other to Z3; all, if it cannot say.
+
+    >>> a, b = z3.Ints("a b")
+    >>> needed([b > 3, a > 2, b < 9, a < 1])
+    [a > 2, a < 1]
+    """
+    solver = z3.Solver()
+    solver.set("core.minimize", True)
+    names = [z3.Bool(f"condition!{number}") for number in range(len(terms))]
+    for name, term in zip(names, terms, strict=True):
+        solver.assert_and_track(term, name)
+    if solver.check() != z3.unsat:
+        return terms
+    core = {str(name) for name in solver.unsat_core()}
+    return [term for name, term in zip(names, terms, strict=True) if str(name) in core]

@@ -1,11 +1,15 @@
 """What counts as held: not what is vacuous, undecided, or has a twin that nobody refutes."""
 
+import pytest
+import z3
+
 from writecache_models.mutants import Edit
+from writecache_proofs import second_solver
 from writecache_proofs.assumptions import ASSUMPTIONS
 from writecache_proofs.catalogue import named, theorems
 from writecache_proofs.families import FAMILIES, crosshair, scalars
 from writecache_proofs.judging import Options, judge_theorem
-from writecache_proofs.second_solver import SecondSolver
+from writecache_proofs.second_solver import Counts, SecondSolver
 from writecache_proofs.symbolic import Run
 from writecache_proofs.theorem import Family, Kind, Twin
 from writecache_spec.units import wrap64
@@ -75,6 +79,34 @@ def test_the_second_solver_says_the_same_and_can_differ() -> None:
     assert second.asked == second.confirmed > 0
     solver = SecondSolver(5.0)
     assert solver.ask("(set-logic ALL)(declare-const x Int)(assert (> x 1))(check-sat)") == "sat"
+
+
+def test_what_contains_a_confirmed_contradiction_is_not_asked_again() -> None:
+    a, b, c = z3.Ints("a b c")
+    solver = SecondSolver(5.0)
+    solver([b > 3, a > 2, a < 1])
+    solver([c > 4, a > 2, b < 9, a < 1])
+    assert solver.counts == Counts(asked=2, confirmed=2, questions=1)
+    solver([b > 3, a > 2, b < 1])
+    assert solver.counts == Counts(asked=3, confirmed=3, questions=2)
+
+
+def test_no_contradiction_is_a_difference_whatever_was_confirmed_before() -> None:
+    a, b = z3.Ints("a b")
+    solver = SecondSolver(5.0)
+    solver([a > 2, a < 1])
+    solver([a > 2, b < 1])
+    assert solver.counts == Counts(asked=2, confirmed=1, differences=1, questions=2)
+
+
+def test_a_part_that_was_named_wrongly_confirms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = z3.Ints("a b")
+    monkeypatch.setattr(second_solver, "needed", lambda terms: terms[:1])
+    solver = SecondSolver(5.0)
+    solver([b > 3, a > 2, a < 1])
+    assert solver.counts == Counts(asked=1, confirmed=1, questions=2)
+    solver([b > 3, a > 2])
+    assert solver.counts == Counts(asked=2, confirmed=1, differences=1, questions=4)
 
 
 def test_every_theorem_is_complete() -> None:

@@ -203,7 +203,8 @@ def _print(outcomes: Sequence["Outcome"], twins_too: bool) -> None:
         share = second["confirmed"] / second["asked"]
         print(
             f"second solver: {second['asked']:,} contradictions, {second['confirmed']:,} confirmed "
-            f"({share:.1%}), {second['differences']} differences, {second['undecided']} undecided"
+            f"({share:.1%}) by {second['questions']:,} "
+            f"questions, {second['differences']} differences, {second['undecided']} undecided"
         )
 
 
