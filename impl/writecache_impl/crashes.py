@@ -24,7 +24,7 @@ from writecache_impl.linux import (
     one_line,
 )
 from writecache_impl.linux.memorylog import Event, Store
-from writecache_impl.linux.writelog import Entry
+from writecache_impl.linux.writelog import MARK, RETURNED, Entry
 from writecache_impl.live import LONGEST_OPERATION, check_release
 from writecache_impl.logging_kernels import tells_flushes_apart
 from writecache_impl.recording import HungError, record
@@ -32,7 +32,7 @@ from writecache_models.crashing import Setting
 from writecache_models.judge import Report, judge
 from writecache_models.log_lines import Fenced, Stored
 from writecache_models.logged_crashes import Judged, judge_crashes
-from writecache_models.logged_moments import Happened, Image, Logged, Written
+from writecache_models.logged_moments import Happened, Image, Logged, Returned, Written
 from writecache_models.trace import MEMORY_LOG, ONE_LOG, Trace
 from writecache_models.workloads import generate
 from writecache_spec.events import Device
@@ -130,7 +130,11 @@ def _log(session: Session) -> Iterator[Logged]:
     """What was logged in the last step."""
     if session.logs is not None:
         entries = session.logs.entries["both"]
-        yield from (_written(entry, session.parsed.origin_sectors) for entry in entries)
+        for entry in entries:
+            if not entry.flags & MARK:
+                yield _written(entry, session.parsed.origin_sectors)
+            elif entry.data == RETURNED:
+                yield Returned()
     elif session.memory_log is not None:
         yield from map(_used, session.memory_log.events)
 

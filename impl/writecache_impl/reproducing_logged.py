@@ -10,25 +10,35 @@ from dataclasses import replace
 
 from writecache_impl.crashes import play
 from writecache_impl.linux import LinuxTarget
+from writecache_impl.logging_kernels import tells_flushes_apart
 from writecache_impl.recording import record
 from writecache_models.crashing import Setting
 from writecache_models.judge import judge
+from writecache_models.log_lines import FLUSH, FUA
 from writecache_models.logged_crashes import Found, judge_crashes
-from writecache_models.logged_moments import Happened
+from writecache_models.logged_moments import Happened, Logged, Returned, Written, promises
 from writecache_models.trace import ONE_LOG, Op, Trace
 from writecache_spec.profile import profile_for_kernel
+from writecache_spec.units import SECTOR_SIZE
 
 LIMIT = 256
 """Contents of one crash that are looked at."""
 
 
 def show_logged(vector: Trace, target: LinuxTarget, say: Callable[[str], None]) -> bool:
-    """Whether a crash after the last operation breaks a promise, and the kernel shows it."""
+    """Whether a crash after the last operation breaks a promise, and the kernel shows it.
+
+    ValueError where the kernel's log does not say which device was flushed, and one was.
+    """
     profile = profile_for_kernel(target.kernel_version, target.target_version)
     setting = Setting(profile, vector.table, vector.cache_sectors, vector.origin_sectors)
     happened = play(target, vector.with_logs(ONE_LOG))
+    flushed = any(promises(entry) for one in happened[1:] for entry in one.log)
+    if flushed and not tells_flushes_apart(target):
+        raise ValueError(f"the log of {target.kernel_version} does not say which device is flushed")
     for one in happened:
         say(f"{' '.join(map(str, one.op))}: {_said(one)}")
+    happened = _until_the_last_return(happened)
     judged = judge_crashes(setting, happened, limit=LIMIT, n_samples=0, seed=vector.name)
     last = len(happened) - 1
     broken = [one for one in judged.examples if one.step == last and not one.finding]
@@ -39,12 +49,40 @@ def show_logged(vector: Trace, target: LinuxTarget, say: Callable[[str], None]) 
     return _activate(vector, broken[0], target, say)
 
 
+def _until_the_last_return(happened: list[Happened]) -> list[Happened]:
+    """The same up to the moment at which what was begun last has returned: then the power fails."""
+    *before, last = happened
+    log = last.log
+    if Returned() not in log:
+        return happened
+    end = len(log) - log[::-1].index(Returned())
+    return [*before, last._replace(log=log[:end])]
+
+
 def _said(one: Happened) -> str:
-    """What a kernel wrote and flushed in an operation, by its log, which a flush ends."""
-    flushes = sum(getattr(entry, "flags", 0) & 1 for entry in one.log)
+    """What a kernel wrote and flushed in an operation, by its log.
+
+    A write is in the log where the next flush is, or where it was done with FUA.
+    """
+    if one.op[0] == "begin":
+        return "goes on"
     if not one.log:
-        return "done; no disk was told to flush anything"
-    return f"done; {len(one.log)} entries in the log, {flushes} of them flushes"
+        return "done; no disk was told to write or flush anything"
+    return f"done; the log: {', '.join(map(_word, one.log))}"
+
+
+def _word(entry: Logged) -> str:
+    """What an entry of the log is."""
+    match entry:
+        case Returned():
+            return "what was begun first HAS RETURNED"
+        case Written(device, flags, sector, content):
+            if flags & FLUSH:
+                return f"{device.value} flushed"
+            fua = " with FUA" if flags & FUA else ""
+            return f"{device.value} {sector}+{len(content) // SECTOR_SIZE} written{fua}"
+        case _:
+            return type(entry).__name__.lower()
 
 
 def _activate(vector: Trace, found: Found, target: LinuxTarget, say: Callable[[str], None]) -> bool:

@@ -8,8 +8,6 @@ from writecache_models.walking import events_of
 from writecache_spec.repairs import Repair
 
 _NEEDS_ERRORS: Final = "needs an I/O that fails, and then a crash that loses what was not flushed"
-_NEEDS_LOG: Final = "a crash that loses what a disk was not told to flush needs dm-log-writes"
-
 WALKED: Final = (
     Finding(
         "read-under-commit",
@@ -195,7 +193,23 @@ WALKED: Final = (
                 "work None; begin flush; map 3; map 3; io 0 False; flush thread None"
             ),
         ),
-        not_live=_NEEDS_LOG,
+        live=Trace(
+            "s ORIGIN CACHE 512 4 high_watermark 100 low_watermark 100",
+            8,
+            8,
+            (
+                ["open"],
+                ["write", 0, 1, 1],
+                ["flush"],
+                ["write", 0, 1, 2],
+                ["begin", "message", "cleaner"],
+                ["begin", "flush"],
+                ["sleep", 0],
+            ),
+            crash=True,
+            origin_delay=300,
+            logged=True,
+        ),
     ),
     Finding(
         "flush-misses-the-origin",

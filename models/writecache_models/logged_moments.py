@@ -11,12 +11,13 @@ were stored since the last fence, each as any of its stores left it.  What it le
 it may leave after any store that came before, so the moment before the fence stands for them all.
 """
 
+from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import islice
 from random import Random
 from typing import NamedTuple
 
-from writecache_models.contract import Contract
+from writecache_models.contract import Contract, Request
 from writecache_models.crashing import begin
 from writecache_models.log_lines import FLUSH, FUA, Fenced, Stored
 from writecache_models.trace import Op
@@ -35,7 +36,11 @@ class Written(NamedTuple):
     """What the sectors hold then: of a discard zeros, of a flush nothing."""
 
 
-Logged = Written | Stored | Fenced
+class Returned(NamedTuple):
+    """The first operation that was begun and had not returned has returned."""
+
+
+Logged = Written | Stored | Fenced | Returned
 
 
 class Happened(NamedTuple):
@@ -160,24 +165,37 @@ class _Machine:
 def moments(happened: Iterable[Happened], memory_bytes: int | None = None) -> Iterator[Moment]:
     """Every moment at which the power may fail: after each entry, and after each operation.
 
-    With `memory_bytes` the cache device is persistent memory: before each fence, too.
+    With `memory_bytes` the cache device is persistent memory: before each fence, too.  Where an
+    operation that was begun has returned, the log says.
     """
     machine = _Machine(memory_bytes)
-    contract = machine.contract
+    begun: deque[tuple[Op, bool, Request]] = deque()
     for step, (op, failed, log) in enumerate(happened):
-        request = begin(contract, op)
+        is_begun = op[0] == "begin"
+        under_way = op[1:] if is_begun else op, failed, begin(machine.contract, op[is_begun:])
+        if is_begun:
+            begun.append(under_way)
         for entry in log:
-            if isinstance(entry, Written):
+            if isinstance(entry, Returned):
+                _end(machine.contract, *begun.popleft())
+                yield machine.now(step)
+            elif isinstance(entry, Written):
                 yield from machine.use_disk(entry, step)
             else:
                 yield from machine.use_memory(entry, step)
-        if op[0] == "flush":
-            contract.end_flush(request, failed)
-        elif op[0].startswith("write") or op[0] == "discard":
-            contract.end(request, failed)
-            if op[0] == "write_dsync" and not failed:
-                contract.end_flush(contract.flush())
+        if not is_begun:
+            _end(machine.contract, *under_way)
         yield machine.now(step)
+
+
+def _end(contract: Contract, op: Op, failed: bool, request: Request) -> None:
+    """Tell the contract that an operation has ended."""
+    if op[0] == "flush":
+        contract.end_flush(request, failed)
+    elif op[0].startswith("write") or op[0] == "discard":
+        contract.end(request, failed)
+        if op[0] == "write_dsync" and not failed:
+            contract.end_flush(contract.flush())
 
 
 def promises(entry: Logged) -> bool:

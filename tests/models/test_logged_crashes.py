@@ -11,7 +11,15 @@ from writecache_models.crashing import Setting
 from writecache_models.devices import Devices
 from writecache_models.log_lines import FLUSH, FUA
 from writecache_models.logged_crashes import FAILED, activate, finding_in, judge_crashes
-from writecache_models.logged_moments import Happened, Image, Written, image_of, moments
+from writecache_models.logged_moments import (
+    Happened,
+    Image,
+    Logged,
+    Returned,
+    Written,
+    image_of,
+    moments,
+)
 from writecache_models.machine import Machine
 from writecache_models.observations import perform
 from writecache_models.trace import Op
@@ -134,6 +142,36 @@ def test_every_entry_is_a_moment_and_one_with_fua_two() -> None:
     assert n_fua > 0
     assert len(found) == n_entries + n_fua + len(what)
     assert [one.step for one in found] == sorted(one.step for one in found)
+
+
+def begun_flush(*after: Logged) -> list[Happened]:
+    """A write, then a flush that is begun, with this log after that."""
+    *before, _ = happened((["open"], ["write", 0, 8, 1]))
+    written = Happened(["write", 0, 8, 1], False, ())
+    return [
+        *before,
+        written,
+        Happened(["begin", "flush"], False, ()),
+        Happened(["sleep", 0], False, after),
+    ]
+
+
+def test_what_was_begun_is_promised_when_it_has_returned() -> None:
+    flushed = Written(Device.CACHE, FLUSH)
+    allowed = []
+    for moment in moments(begun_flush(flushed, Returned(), flushed)):
+        moment.contract.crash()
+        allowed.append(len(moment.contract.readable(0)))
+    assert allowed[-4:] == [2, 1, 1, 1]
+
+
+def test_a_flush_that_returned_before_the_disk_was_flushed_is_found_out() -> None:
+    kept, lost = (
+        judge_crashes(SETTING, begun_flush(*log), limit=200, n_samples=0, seed="1").wrong
+        for log in ((), (Returned(),))
+    )
+    assert {finding for _, finding in kept} == {"format-crash"}
+    assert any(what.startswith("zeros are read") for what, _ in lost)
 
 
 def test_a_device_that_comes_up_broken_is_told_apart() -> None:

@@ -29,8 +29,9 @@ MOST_AT_ONCE = 8
 DISKS = ("cache", "origin")
 FAULTS = ("error", "flakey")
 NO_LOGS = "none"
+ONE_LOG = "one"
 MEMORY_LOG = "memory"
-LOGS = (NO_LOGS, "each", "one", MEMORY_LOG)
+LOGS = (NO_LOGS, "each", ONE_LOG, MEMORY_LOG)
 """How a trace can be logged (`guest.logs`, `memorylog`)."""
 LONGEST_DELAY = 10_000
 
@@ -88,8 +89,10 @@ def _logs(header: Mapping[str, Any]) -> str:
     value = header.get("logs", NO_LOGS)
     if value not in LOGS:
         raise ValueError(f"logs is one of {', '.join(LOGS)}")
-    if value != NO_LOGS and (header.get("origin_delay") or header.get("cache_delay")):
-        raise ValueError("a trace with logs has no delays")
+    if value != NO_LOGS and header.get("cache_delay"):
+        raise ValueError("a trace with logs has no cache_delay")
+    if value not in (NO_LOGS, ONE_LOG) and header.get("origin_delay"):
+        raise ValueError("a trace with origin_delay and logs has one log")
     return str(value)
 
 

@@ -16,6 +16,8 @@ from .errors import HarnessError
 FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
 ENTRY = struct.Struct("<QQQQ")
 MAGIC = 0x6A736677736872
+RETURNED = b"returned"
+"""The text of a mark: an operation that was begun has returned (`guest.player`)."""
 
 
 class LogError(HarnessError):

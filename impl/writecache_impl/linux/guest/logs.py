@@ -63,6 +63,11 @@ class Logs:
         self.below.lie_on(Under(self.pair, 0, self.numbers["cache-log"]))
         self.below.become(cache_sectors + origin_sectors)
 
+    def mark(self, text: str) -> None:
+        """Note in the one log that something has happened; where there is none, nowhere."""
+        if self.kind == ONE and self.below is not None:
+            self.mapper.message(self.below.name, f"mark {text}")
+
     def end(self) -> None:
         """Let the logs end; the disks stay what they are."""
         logged = [self.cache, self.origin] if self.kind == EACH else []

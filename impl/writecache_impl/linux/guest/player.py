@@ -20,6 +20,8 @@ from .logs import Logs
 
 NAME = b"writecache"
 BEGUN_SECONDS = 0.03
+RETURNED = "returned"
+"""What the one log says where an operation that was begun has returned."""
 REQUESTS = ("write", "write_dsync", "read", "flush", "discard", "together")
 
 
@@ -90,6 +92,7 @@ class Player:
             if text is not None:
                 seen["error"] = text
         if begun:  # what is slow goes on, all else has the time to run
+            self.logs.mark(RETURNED)
             time.sleep(BEGUN_SECONDS)
             return {"op": list(op), **seen}
         status, settled = self.settling.wait(self._status, self.settle_s)
