@@ -14,9 +14,10 @@ from rich.text import Text
 from ..linux.boot import Machine
 from ..linux.errors import UNUSABLE, KernelDied, KernelHung, one_line
 from ..linux.fetch import fetch
+from ..linux.locating import locate
 from ..linux.machines import start
 from ..linux.private import BootOptions
-from ..linux.suites import SUITES, Suite, current, kernels, locate, suite_named
+from ..linux.suites import SUITES, Suite, current, kernels, suite_named
 from ..linux.target import LinuxTarget
 from .common import MODULES, Output, Seconds, check_modules, print_json, spinner
 from .exits import FINE, NOT_JUDGED, PROBLEMS

@@ -5,10 +5,11 @@ from .content import content_hash
 from .emulator import EmulatedMachine
 from .errors import UNUSABLE, HarnessError, KernelDied, KernelHung, KernelUnavailable, one_line
 from .fetch import fetch
+from .locating import locate
 from .machines import start
 from .private import BootOptions
 from .session import Session
-from .suites import SUITES, KernelImage, Suite, is_fetched_name, kernels, locate
+from .suites import SUITES, KernelImage, Suite, is_fetched_name, kernels
 from .target import LinuxTarget
 from .usermode import UserModeLinux
 

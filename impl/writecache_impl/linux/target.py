@@ -17,11 +17,12 @@ from typing import Any, Self
 from .boot import Machine
 from .content import SECTOR_BYTES
 from .errors import KernelDied, KernelHung, KernelUnavailable
+from .locating import locate
 from .machines import start
 from .memorylog import DISK, MEMORY, MemoryLog
 from .private import BootOptions
 from .session import Session
-from .suites import KernelImage, locate, remember_target
+from .suites import KernelImage, remember_target
 from .trace import MEMORY_LOG, NO_LOGS, Op, Step, TraceHeader
 
 BATCH_OPS = 64
