@@ -104,7 +104,7 @@ def test_durable_and_pending_are_what_the_crash_model_has(at: At) -> None:
     assert isinstance(trace, Trace)
     setting = Setting(faithful(finding), trace.table, trace.cache_sectors, trace.origin_sectors)
     played = run(setting, trace.ops)
-    browser = at(f"#{name}")
+    browser = at(f"#{name}/0")
     n_pending = 0
     for end in played.ends:
         (cache, _) = played.moments[end].disks

@@ -37,7 +37,7 @@ def trace(name: str = "mine", **changes: Any) -> Trace:
 
 
 def test_keys_lead_everywhere(at: At) -> None:
-    browser = at("#overwrite-hits-older-version")
+    browser = at("#overwrite-hits-older-version/0")
     last = len(browser.texts("#steps li")) - 1
     assert browser.text("#where") == f"step 0 of 0\u2013{last}"
     browser.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
@@ -79,7 +79,7 @@ def test_what_is_current_is_announced_and_marked(at: At) -> None:
 
 
 def test_buttons_do_what_keys_do(at: At) -> None:
-    browser = at("#pass-frees-its-own-block")
+    browser = at("#pass-frees-its-own-block/0")
     for button in ("next", "next", "back", "moment-back", "crash-button"):
         browser.one(f"#{button}").click()
     assert browser.text("#where").startswith("step 1 ")
@@ -95,6 +95,29 @@ def test_a_link_opens_its_place_and_the_page_makes_such_links(at: At) -> None:
     assert browser.place == "#two-entries-in-one-commit/3.10/c1"
     browser.js("location.hash = '#format-crash/0.2'")
     assert browser.text("#title").endswith("format-crash")
+
+
+@pytest.mark.parametrize("name", [finding.name for finding in FINDINGS])
+def test_a_findings_link_opens_where_its_contract_breaks(at: At, name: str) -> None:
+    browser = at(f"#{name}")
+    opened = browser.place
+    assert not browser.one("#crash").is_displayed() or "\u2717 Breaks" in browser.text("#recovered")
+    browser.press(Keys.HOME, "b")
+    assert browser.place == opened
+    assert browser.text("#where") == "step {0} of 0\u2013{0}".format(
+        len(browser.texts("#steps li")) - 1
+    )
+
+
+def test_what_another_finding_breaks_has_its_name(at: At) -> None:
+    browser = at("#fua-not-committed")
+    assert browser.texts("#steps .flag") == ["\u2717 format-crash", "crash \u2717"]
+    assert browser.texts("#moments .flag") == ["crash \u2717"]
+    browser.press(Keys.HOME)
+    assert set(browser.texts("#moments .flag")) == {"\u2717 format-crash"}
+    browser.one("#result a").click()
+    assert browser.place.startswith("#format-crash/")
+    assert set(browser.texts("#steps .flag")) == {"crash \u2717"}
 
 
 def test_a_link_to_nothing_is_said_in_a_line(at: At) -> None:
@@ -284,9 +307,9 @@ UNUSABLE = (
     ("{\n\n", "This is not JSON: "),
     ("[1, 2]", "This is not what the trace explorer opens. It is made by: "),
     ("null", "This is not what the trace explorer opens. It is made by: "),
-    ('{"format": "writecache-trace-states", "version": 2}', "This file has version 2, and "),
-    ('{"format": "writecache-trace-states", "version": 1}', "This file is damaged: it has no "),
-    ('{"format": "writecache-trace-states", "version": 1, "traces": [7]}', "This file is "),
+    ('{"format": "writecache-trace-states", "version": 3}', "This file has version 3, and "),
+    ('{"format": "writecache-trace-states", "version": 2}', "This file is damaged: it has no "),
+    ('{"format": "writecache-trace-states", "version": 2, "traces": [7]}', "This file is "),
 )  # fmt: skip
 
 

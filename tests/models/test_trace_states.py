@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from writecache_models.crashing import Setting, judge, run
-from writecache_models.finding import Path, Trace, faithful, show, table_for
+from writecache_models.finding import Path, Trace, faithful, repaired, show, table_for
 from writecache_models.findings import FINDINGS, finding_named
 from writecache_models.fixtures import shipped_vectors
 from writecache_models.images import image_of
@@ -53,6 +53,25 @@ def test_a_finding_breaks_the_contract_where_it_is_said_to(name: str) -> None:
     crash_needed = isinstance(finding.shown_by, Trace) and finding.shown_by.crash
     if crash_needed:
         assert trace["verdict"]["crash"] is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_breaks_on_the_way_is_named_as_another_finding(name: str) -> None:
+    finding = finding_named(name)
+    *before, last = made.of_finding(finding, mended=False)["steps"]
+    named = {step["other"] for step in before} - {None}
+    assert (last["other"], named) == (None, {"format-crash"} if before else set())
+    # By another way: on the reference with the others' repairs nothing breaks before the last step.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made, "repaired", lambda one: repaired(one, without=True))
+        alone = made.of_finding(finding, mended=True)
+    assert [breaks_in(alone, step) for step in alone["steps"][:-1]] == [False] * len(before)
+    assert breaks_in(alone, alone["steps"][-1])
+
+
+def breaks_in(trace: dict[str, Any], step: dict[str, Any]) -> bool:
+    crashes = [trace["pool"][row[5]] for row in step["moments"] if row[5] is not None]
+    return bool(step["wrong"]) or any(crash["broken"] for crash in crashes)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,7 +3,7 @@
 // computed by the reference.  Strings of the document are only ever set as text.
 (() => {
   const FORMAT = "writecache-trace-states";
-  const VERSION = 1;
+  const VERSION = 2;
   const LARGEST_FILE = 256 * 2 ** 20;
   const COMMAND = "writecache vectors show --json-states -o states.json FILE";
   const KINDS = ["event", "effect", "device", "end"];
@@ -132,6 +132,7 @@
   function checkStep(one, each, where) {
     need(isObject(each) && isText(each.op) && isText(each.result) && isList(each.wrong) && each.wrong.every(isText), where);
     need([null, "agrees", "differs"].includes(each.seen) && (each.status === null || isText(each.status)), where);
+    need(each.other === null || isText(each.other), `${where}: other`);
     need(isList(each.moments) && each.moments.length > 0, `${where} has no moments`);
     for (const row of each.moments) {
       need(isRow(row, 6) && KINDS.includes(row[0]) && isText(row[1]), `${where}: a moment`);
@@ -233,6 +234,13 @@
     if (trace.verdict) goTo(trace.verdict.step, trace.verdict.moment, trace.verdict.crash);
   }
 
+  // A trace that nobody asked a place of opens where its contract breaks.
+  function toBegin() {
+    crash = null;
+    if (trace.verdict) toVerdict();
+    else goTo(0);
+  }
+
   function toPair() {
     const other = traces.find((one) => one.name === trace.pair);
     if (other) {
@@ -261,11 +269,15 @@
     complain(wanted && !found ? `No trace here is called ${wanted.slice(0, 80)}.` : "");
     trace = found ?? traces[0];
     const numbers = /^(\d{1,6})(?:\.(\d{1,6}))?$/.exec(place);
+    if (!numbers) {
+      toBegin();
+      return;
+    }
     const number = /^c(\d{1,6})$/.exec(which);
     crash = null;
     goTo(
-      numbers ? Number(numbers[1]) : 0,
-      numbers && numbers[2] !== undefined ? Number(numbers[2]) : null,
+      Number(numbers[1]),
+      numbers[2] !== undefined ? Number(numbers[2]) : null,
       number ? Number(number[1]) : null,
     );
   }
@@ -365,17 +377,28 @@
     if (place.bottom > box.bottom) list.scrollTop += place.bottom - box.bottom;
   }
 
+  function crashFlag(each) {
+    if (each.other === null) return flag("crash \u2717", "", "A crash here can break the contract");
+    const why = `A crash here can break the contract, which is another finding: ${each.other}`;
+    return flag(`\u2717 ${each.other}`, "other", why);
+  }
+
   function renderSteps() {
     fill($("steps"), trace.steps.map((each, number) => {
       const flags = [];
       if (each.wrong.length) flags.push(flag("\u2717 breaks", "", "Breaks the contract without a crash"));
-      else if (brokenIn(each)) flags.push(flag("crash \u2717", "", "A crash here can break the contract"));
+      else if (brokenIn(each)) flags.push(crashFlag(each));
       if (each.seen === "differs") flags.push(flag("differs", "", "The recording shows something else"));
       const result = each.result === "success" || each.result === "done" ? "" : each.result;
       const made = item(number, each.op, result, flags, number === step, () => goTo(number));
       made.querySelector(".what").classList.add("op");
       return made;
     }));
+  }
+
+  function otherLink(name) {
+    const there = traces.some((one) => one.name === name);
+    return there ? make("a", { href: `#${encodeURIComponent(name)}` }, name) : make("code", {}, name);
   }
 
   function renderMoments() {
@@ -385,10 +408,11 @@
     if (each.status) said.push("status ", make("code", {}, each.status));
     if (each.seen === "agrees") said.push(make("span", { class: "note" }, "The recorded kernel shows the same."));
     if (each.seen === "differs") said.push(make("span", { class: "note bad-text" }, "The recorded kernel shows something else here: its schedule was another."));
+    if (each.other !== null) said.push(make("span", { class: "note" }, "What breaks here is another finding: ", otherLink(each.other), "."));
     $("result").replaceChildren(...said.filter(Boolean));
     fill($("moments"), each.moments.map((row, number) => {
       const broken = row[5] !== null && trace.pool[row[5]].broken > 0;
-      const flags = broken ? [flag("crash \u2717", "", "A crash here can break the contract")] : [];
+      const flags = broken ? [crashFlag(each)] : [];
       return item(number, row[1], "", flags, number === moment, () => goTo(step, number), row[0]);
     }));
   }
@@ -522,11 +546,10 @@
       const opened = parse(text);
       take(opened);
       trace = opened[0];
-      crash = null;
       complain("");
       complain("", "open-problem");
       $("open").close();
-      goTo(0);
+      toBegin();
     } catch (error) {
       if (!(error instanceof Unusable)) throw error;
       complain(error.message, $("open").open ? "open-problem" : "problem");
@@ -584,9 +607,8 @@
     $("file").addEventListener("change", (event) => openFile(event.target.files[0]));
     $("traces").addEventListener("change", (event) => {
       trace = traces.find((one) => one.name === event.target.value);
-      crash = null;
       complain("");
-      goTo(0);
+      toBegin();
     });
     document.addEventListener("keydown", onKey);
     window.addEventListener("hashchange", () => { if (trace) fromAddress(); });

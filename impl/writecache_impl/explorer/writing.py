@@ -10,7 +10,8 @@ from writecache_models.finding import Finding
 from writecache_models.findings import FINDINGS
 from writecache_models.fixtures import shipped_vectors
 from writecache_models.trace import Trace
-from writecache_models.trace_states.document import Tell, document, of_finding, of_vector
+from writecache_models.trace_states.document import document, of_finding, of_vector
+from writecache_models.trace_states.steps import Tell
 from writecache_models.vectors import read_traces, write_whole
 from writecache_spec.profile import Profile
 

@@ -1,6 +1,6 @@
 """The document that the trace explorer opens: traces, and how things are at every moment of them.
 
-A JSON object: `format` is "writecache-trace-states", `version` 1, `traces` a list.  A trace:
+A JSON object: `format` is "writecache-trace-states", `version` 2, `traces` a list.  A trace:
 
 | key | meaning |
 |---|---|
@@ -11,7 +11,8 @@ A JSON object: `format` is "writecache-trace-states", `version` 1, `traces` a li
 | `pool` | values that moments refer to by number |
 | `steps` | one after the other |
 
-A step has `op`, `result`, `status`, `wrong` (a list of texts), `seen` (null, "agrees" or "differs")
+A step has `op`, `result`, `status`, `wrong` (a list of texts), `seen` (null, "agrees" or
+"differs"), `other` (null, or the name of another finding, which is what breaks the contract there)
 and `moments`.  A moment is a list: kind, text, and numbers of values in the pool, or null: memory,
 cache, origin, crash.  Memory: see `memory`.  A device is a list of rows `[sectors, what lies there,
 durable, [pending, the latest last]]`; what is not listed holds zeros.  A crash has `total`,
@@ -21,19 +22,19 @@ what is read, what is allowed or null, whether it is fine]`), `verdict` ("allowe
 null.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from writecache_models.finding import Finding, Path, Symptom, Trace, faithful, repaired, table_for
+from writecache_models.findings import FINDINGS
 from writecache_models.judge import judge, with_schedules
 from writecache_models.observations import profile_of
 from writecache_models.trace import Trace as Vector
 from writecache_models.trace import VectorError
-from writecache_models.trace_states.failing import BROKEN
 from writecache_models.trace_states.following import follow, stuck
-from writecache_models.trace_states.memory import memory_in
 from writecache_models.trace_states.moments import Step
 from writecache_models.trace_states.pool import Pool
+from writecache_models.trace_states.steps import Tell, breaks, shown_step, verdict_of
 from writecache_models.trace_states.views import ByteView, View, WorldView
 from writecache_models.trace_states.watching import (
     NOT_JUDGED_FAULT,
@@ -44,18 +45,14 @@ from writecache_models.walking import HANG
 from writecache_spec.profile import Profile
 
 FORMAT: Final = "writecache-trace-states"
-VERSION: Final = 1
+VERSION: Final = 2
 FINDINGS_LIMIT: Final = 512
 """Contents of one crash that are judged, in a finding's trace."""
 VECTORS_LIMIT: Final = 16
-MOST_CRASHES: Final = 48
-"""Moments of one step at which crashes are tried: of more, the first and the last ones."""
 LARGEST_DEVICE: Final = 2**17
 """In sectors: 64 MiB.  Every sector of it is looked at, at every crash."""
 REPAIRED: Final = "--repaired"
 """Behind a finding's name: its trace on the repaired reference."""
-Tell = Callable[[], None]
-"""Told of each step that is done."""
 
 
 def document(traces: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -93,24 +90,49 @@ def of_finding(finding: Finding, mended: bool, tell: Tell = lambda: None) -> dic
         "mended": mended,
         "unjudged": None,
     }
+    more, steps, view = _of_finding(finding, profile)
+    shown = [shown_step(view, step, tell) for step in steps]
+    verdict = verdict_of(view.pool, shown, after_first)
+    if not mended:
+        _name_others(finding, profile, view.pool, shown)
+    return {**head, "about": [*about, *more], "verdict": verdict, "pool": view.pool.values,
+            "steps": shown}  # fmt: skip
+
+
+def _of_finding(finding: Finding, profile: Profile) -> tuple[list[list[Any]], list[Step], View]:
+    """What is said about a finding's trace, its steps on this profile, and how they are shown."""
+    by = finding.shown_by
     if isinstance(by, Trace):
         vector = Vector(
             name=finding.name, kernel=None, target=None, table=table_for(by, profile),
             cache_sectors=by.cache_sectors, origin_sectors=by.origin_sectors,
             cache_image=by.cache_image, steps=tuple((list(op), {}) for op in by.ops),
         )  # fmt: skip
-        about += _sizes(vector)
         steps = list(play(vector, profile))
-        view: View = ByteView(vector, profile, steps, FINDINGS_LIMIT)
-    else:
-        setting = by.setting(profile)
-        about += [["table", setting.table], ["entries", str(setting.n_entries)]]
-        about += [["origin", f"{setting.origin_sectors} sectors"]]
-        steps = _with_end(list(follow(by, profile)), by, profile)
-        view = WorldView(by, profile, FINDINGS_LIMIT)
-    shown = [_step(view, step, tell) for step in steps]
-    verdict = _verdict(view.pool, shown, after_first)
-    return {**head, "about": about, "verdict": verdict, "pool": view.pool.values, "steps": shown}
+        return _sizes(vector), steps, ByteView(vector, profile, steps, FINDINGS_LIMIT)
+    setting = by.setting(profile)
+    about = [["table", setting.table], ["entries", str(setting.n_entries)]]
+    about += [["origin", f"{setting.origin_sectors} sectors"]]
+    steps = _with_end(list(follow(by, profile)), by, profile)
+    return about, steps, WorldView(by, profile, FINDINGS_LIMIT)
+
+
+def _name_others(
+    finding: Finding, profile: Profile, pool: Pool, steps: Sequence[dict[str, Any]]
+) -> None:
+    """Name the findings that break the contract before the last step, which is the finding's own.
+
+    One is named where its repair alone makes the step keep the contract, and the finding's own
+    repair does not.
+    """
+    broken = [number for number, step in enumerate(steps[:-1]) if breaks(pool, step)]
+    for number in broken:
+        for other in sorted(FINDINGS, key=lambda one: one is finding, reverse=True):
+            mended = profile._replace(repairs=frozenset({other.repair}))
+            _, played, view = _of_finding(finding, mended)
+            if number < len(played) and not breaks(view.pool, shown_step(view, played[number])):
+                steps[number]["other"] = None if other is finding else other.name
+                break
 
 
 _NEEDS_CRASH: Final = (Symptom.LOSS, Symptom.DEAD, Symptom.ERROR)
@@ -155,8 +177,8 @@ def of_vector(
         "mended": False,
         "unjudged": _unjudged(trace),
     }
-    shown = [_step(view, step, tell) for step in steps]
-    return {**head, "about": about, "verdict": _verdict(view.pool, shown, False),
+    shown = [shown_step(view, step, tell) for step in steps]
+    return {**head, "about": about, "verdict": verdict_of(view.pool, shown, False),
             "pool": view.pool.values, "steps": shown}  # fmt: skip
 
 
@@ -172,57 +194,3 @@ def _sizes(trace: Vector) -> list[list[Any]]:
         ["cache", f"{trace.cache_sectors} sectors"],
         ["origin", f"{trace.origin_sectors} sectors"],
     ]
-
-
-def _step(view: View, step: Step, tell: Tell) -> dict[str, Any]:
-    """A step as the document has it."""
-    tried = _tried(len(step.moments))
-    moments = [
-        [
-            moment.kind,
-            moment.text,
-            memory_in(view.pool, moment.wc),
-            *view.devices(moment),
-            view.crash(moment) if number in tried else None,
-        ]
-        for number, moment in enumerate(step.moments)
-    ]
-    tell()
-    return {
-        "op": step.op,
-        "result": step.result,
-        "status": step.status,
-        "wrong": list(step.wrong),
-        "seen": step.seen,
-        "moments": moments,
-    }
-
-
-def _tried(n_moments: int) -> set[int]:
-    """The moments at which crashes are tried; the last one is among them."""
-    if n_moments <= MOST_CRASHES:
-        return set(range(n_moments))
-    half = MOST_CRASHES // 2
-    return {*range(half), *range(n_moments - half, n_moments)}
-
-
-def _verdict(
-    pool: Pool, steps: Sequence[dict[str, Any]], in_last_step: bool
-) -> dict[str, Any] | None:
-    """Where the contract breaks: without a crash, or by one in the last step, the latest first."""
-    for number, step in enumerate(steps):
-        if step["wrong"]:
-            last = len(step["moments"]) - 1
-            return {"step": number, "moment": last, "crash": None, "what": step["wrong"][0]}
-    if not in_last_step:
-        return None
-    moments = steps[-1]["moments"]
-    for place in range(len(moments) - 1, -1, -1):
-        if moments[place][-1] is None:
-            continue
-        shown = pool.values[moments[place][-1]]["shown"]
-        for which, one in enumerate(shown):
-            if one["verdict"] == BROKEN:
-                what = f"a crash here: {one['label']}: {'; '.join(one['problems'])}"
-                return {"step": len(steps) - 1, "moment": place, "crash": which, "what": what}
-    return None
