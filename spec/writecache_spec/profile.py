@@ -7,7 +7,8 @@ each property below says what it changes.  `PROFILES` holds the ones that have a
 How sure they are: `1.6.0`, `1.6.0-7.2` and `1.4.0-bullseye` are confirmed by live kernels (6.1 and
 6.12; 7.2; 5.10.46).  `1.4.0` is the described source: confirmed where it agrees with 1.6.0 without
 the newer features, otherwise from source.  `1.6.0-6.12.117` is from source: the stable update of
-that number mended four things that no kernel packaged for user mode carries yet.
+that number mended things that no kernel packaged for user mode carries yet (in persistent memory
+more than is described here: it asks for DAX, and commits the beginning of a split FUA write).
 """
 
 import re

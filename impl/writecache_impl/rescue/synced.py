@@ -28,7 +28,11 @@ N_FILES = 3
 ATTEMPTS = 5
 """Kills: one comes too late where the cache commits by itself first, a second after a write."""
 BLOCK_SIZE = 4096
-_OPTIONS = BootOptions(entry="shell", disk_bytes=64 << 20, cache_bytes=16 << 20)
+_MODULES = ("crc32c-generic", "ext4")
+"""That an ordinary kernel needs for ext4; user-mode kernels have it built in."""
+_OPTIONS = BootOptions(
+    entry="shell", disk_bytes=64 << 20, cache_bytes=16 << 20, extra_modules=_MODULES
+)
 
 
 class Lost(NamedTuple):
