@@ -1,14 +1,18 @@
 """Programs that speak the line protocol: right ones, wrong ones, and those that speak none."""
 
+import json
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from shlex import quote
 
 import pytest
-from commands import Done, command, processes_naming
+from commands import Done, command, processes_naming, program_line
 
 from writecache_models.vectors import read_traces
 
@@ -88,6 +92,7 @@ def is_found(target: str, folder: Path) -> None:
     assert re.search(r"shrunk:\nstory-7-\d+: step \d+: ", done.err)
     again = command("vectors", "check", "--target", f"cmd:{target}", kept)
     assert again.code == 1
+    assert command(*shlex.split(done.err.splitlines()[-1])[1:]).code == 1
     assert trace.steps[-1][1]["violation"] in again.err
 
 
@@ -148,7 +153,8 @@ UNFIT = [
     ("HELLO {\"level\": 9}", "it claims level 9"),
     ("HELLO {\"level\": 1, \"can\": [\"fly\"]}", "of which is known"),
     ("HELLO {\"level\": 1, \"can\": 5}", "of which is known"),
-    ("HELLO {\"level\": 2, \"can\": []}", "must be able to snapshot"),
+    ("HELLO {\"level\": 2, \"can\": []}", "level 2, and so it must say that it can snapshot"),
+    ("HELLO {\"level\": 3, \"can\": [\"snapshot\"]}", "so it must say that it can status"),
     ("HELLO {\"level\": 1, \"can\": [\"crash-within\"]}", "must say that it can crash"),
     ("HELLO {\"level\": 1, \"profile\": \"9\"}", "its profile '9' is none of"),
 ]  # fmt: skip
@@ -164,6 +170,53 @@ def test_what_is_no_target_is_not_judged(target: str, says: str, tmp_path: Path)
     assert says in done.err
     assert done.err.splitlines()[-1].startswith("writecache: ")
     assert conform(target, "--op-seconds", 1, "--bisect", folder=tmp_path).code == 125
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("what", ["conform", "vectors"])
+def test_a_signal_leaves_no_program_and_no_file(what: str, number: int, tmp_path: Path) -> None:
+    # The program says where its devices are, and hangs.
+    target = program(tmp_path, "time.sleep(100)")
+    said = tmp_path / "said"
+    file = tmp_path / "target.py"
+    keeps = f"open({str(said)!r}, 'w').write(line); print('{{}}', flush=True)"
+    file.write_text(file.read_text().replace("print('{}', flush=True)", keeps))
+    words = ["conform", "--seconds", "60"] if what == "conform" else ["vectors", "check"]
+    line = program_line(*words, "--target", f"cmd:{target}")
+    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    try:
+        while not (said.exists() and said.read_text().endswith("\n")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        devices = Path(json.loads(said.read_text())[1]).parent
+        assert devices.is_dir()
+        process.send_signal(number)
+        _, complaint = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 128 + number
+    assert "Traceback" not in complaint
+    assert not devices.exists()
+    assert not processes_naming(str(tmp_path))
+
+
+def test_a_programs_path_without_its_scheme_is_told_how_to_be_named(tmp_path: Path) -> None:
+    target = program(tmp_path, "pass").split()[1]
+    for words in (["conform"], ["vectors", "check"]):
+        done = command(*words, "--target", target)
+        assert done.is_refusal(2)
+        assert f"a program is named cmd:{target}" in done.err
+    assert "a program is named" not in command("conform", "--target", "nosuch:x").err
+
+
+def test_what_a_target_claims_and_nothing_asks_for_is_said(tmp_path: Path) -> None:
+    hello = '{"level": 1, "can": ["status", "log", "sleep", "discard"]}'
+    lines = "import sys\nfor line in sys.stdin: print('{}' if 'hello' not in line else " \
+            f"{hello!r}, flush=True)\n"  # fmt: skip
+    (tmp_path / "target.py").write_text(lines)
+    done = conform(f"{sys.executable} {tmp_path / 'target.py'}", "--seconds", 5, folder=tmp_path)
+    assert "not judged either, for nothing asked for it: discard, log, sleep, status" in done.out
 
 
 def test_options_of_kernels_are_refused(tmp_path: Path) -> None:

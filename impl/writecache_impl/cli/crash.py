@@ -15,8 +15,8 @@ from writecache_impl.cli.common import (
     print_table,
     seed_option,
 )
-from writecache_impl.cli.conform import KERNEL
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
+from writecache_impl.cli.naming import KERNEL
 from writecache_impl.cli.reports import describe_divergence
 from writecache_impl.crashes import EVERY_ONE, IMAGES_RESUMED, CrashResult, crash_kernel
 from writecache_models.judge import profile_named

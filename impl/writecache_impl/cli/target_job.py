@@ -12,6 +12,8 @@ import click
 
 from writecache_impl.cli.common import escaped, meter, print_json, print_table, traces_in
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
+from writecache_impl.cli.naming import perhaps
+from writecache_impl.cli.signals import raised
 from writecache_models.conformance.judging import Judged, Renewed, judge_stories, smallest
 from writecache_models.conformance.registry import (
     OPERATION_SECONDS,
@@ -45,7 +47,8 @@ def judge(
     """Judge a target by stories; the exit code.  Raises UnavailableError."""
     _say(f"target {name}: seed {seed}")
     kept: list[str] = []
-    with Renewed(partial(new_target, name, op_seconds)) as renewed:
+    # Its processes and files are let go of when a signal ends the judging.
+    with raised(), Renewed(partial(new_target, name, op_seconds)) as renewed:
         with meter(f"target {name}", seconds, "s") as bar:
             judged = judge_stories(
                 renewed, seed=seed, seconds=seconds, max_steps=max_steps, progress=bar.reach
@@ -65,8 +68,8 @@ def check_vectors(name: str, files: list[Path], as_json: bool) -> int:
     try:
         make = partial(factory_of(name), name, OPERATION_SECONDS)
     except UnknownTargetError as error:
-        raise click.UsageError(str(error)) from None
-    with Renewed(make) as renewed, meter(f"target {name}", None, "steps") as bar:
+        raise click.UsageError(f"{error}{perhaps(name)}") from None
+    with raised(), Renewed(make) as renewed, meter(f"target {name}", None, "steps") as bar:
         judged, not_asked = replay(renewed, traces_in(files), bar.advance)
     if judged.violated is not None:
         _say(*_described(judged.violated))
@@ -99,6 +102,8 @@ def _print(judged: Judged) -> None:
     print_table(f"It claims level {int(facts.level)}: {CLAIMS[facts.level]}", columns, [row])
     missing = [one.value for one in Ability if one not in facts.abilities]
     print(f"not judged, for it does not claim it: {', '.join(missing) or 'nothing'}")
+    if judged.unused:
+        print(f"not judged either, for nothing asked for it: {', '.join(judged.unused)}")
     if Ability.CRASH not in facts.abilities:
         print("its power has not failed: what is durable has not been judged")
     skipped = Counter({why: n for why, n in judged.left_out.items() if "no device" not in why})

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from writecache_impl.targets.lines import LineProgram
+from writecache_models.conformance.needs import claims_problem
 from writecache_models.conformance.target import (
     Ability,
     Devices,
@@ -198,12 +199,11 @@ def _facts(hello: dict[str, Any], program: str) -> Facts:
     if not isinstance(words, list) or not all(word in known for word in words):
         raise LostError(f"it can {shown(words)}, of which is known: {', '.join(sorted(known))}")
     abilities = frozenset(map(Ability, words))
-    if Ability.CRASH_WITHIN in abilities and Ability.CRASH not in abilities:
-        raise LostError("it can crash-within, and so it must say that it can crash")
-    if level >= Level.IMAGES and Ability.SNAPSHOT not in abilities:
-        raise LostError(f"it claims level {level}, for which it must be able to snapshot")
     profile = hello.get("profile", "1.6.0")
     if profile not in PROFILES:
         raise LostError(f"its profile {shown(profile)} is none of {', '.join(PROFILES)}")
     repaired = hello.get("repaired", False)
-    return Facts(str(name), Level(level), abilities, profile, repaired is True)
+    facts = Facts(str(name), Level(level), abilities, profile, repaired is True)
+    if problem := claims_problem(facts):
+        raise LostError(problem)
+    return facts

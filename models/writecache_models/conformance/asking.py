@@ -1,12 +1,13 @@
 """Requests of a target, the contract told of each, and asked of what is read."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
+from writecache_models.conformance.explaining import History
 from writecache_models.conformance.target import LostError, RefusedError, Target
-from writecache_models.conformance.verdicts import Verdict, described, returned, values_of
-from writecache_models.contract import ZERO, Contract, Request
+from writecache_models.conformance.verdicts import Verdict, returned, values_of
+from writecache_models.contract import ZERO, Contract, Request, Value
 from writecache_models.devices import pattern
 from writecache_models.digests import content_digest
 from writecache_models.trace import TOGETHER, Observation, Op, Trace
@@ -28,6 +29,10 @@ class Asked:
         self.contract = Contract()
         self.verdict = Verdict(trace=trace)
         self.has_crashed = False
+        self.steps: list[tuple[Op, Observation]] = []
+        """What was done, and what was seen."""
+        self.at_first: dict[int, Value] = {}
+        """What sectors held that did not hold zeros."""
 
     def ask(self, method: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Let the target do something; its time is not ours."""
@@ -89,7 +94,7 @@ class Asked:
         data = self.ask(self.target.read, sector, n_sectors)
         self.require_length(data, n_sectors)
         seen["read"] = content_digest(data)
-        self.judge(sector, data, "a read")
+        self.judge(sector, data, "a read finds")
 
     def together(self, requests: list[Op], seen: Observation) -> None:
         """Several requests at once: each may come before each other one."""
@@ -112,17 +117,40 @@ class Asked:
                 self.verdict.sectors += place[1]
                 for sector, value in enumerate(values_of(data), place[0]):
                     if value not in readable[sector]:
-                        raise BrokenError(described(sector, value, "a read among others"))
+                        who = "a read among others finds"
+                        raise BrokenError(self.told(sector, value, readable[sector], who))
 
-    def judge(self, sector: int, data: bytes, who: str, contract: Contract | None = None) -> None:
+    def judge(
+        self,
+        sector: int,
+        data: bytes,
+        who: str,
+        contract: Contract | None = None,
+        crashes_now: bool = False,
+    ) -> None:
         """Compare with what sectors may hold."""
         self.verdict.sectors += sectors_of(len(data))
-        wrong = (contract or self.contract).read(sector, values_of(data))
+        contract = contract or self.contract
+        wrong = contract.read(sector, values_of(data))
         if wrong:
             where, value = wrong[0]
-            more = f", and {len(wrong) - 1} sectors more" if len(wrong) > 1 else ""
-            after = " after a crash" if self.has_crashed else ""
-            raise BrokenError(described(where, value, who) + more + after)
+            text = self.told(where, value, contract.readable(where), who, crashes_now)
+            more = f"; {len(wrong) - 1} sectors more are wrong" if len(wrong) > 1 else ""
+            raise BrokenError(text + more)
+
+    def told(
+        self,
+        sector: int,
+        value: Value,
+        allowed: Iterable[Value],
+        who: str,
+        crashes_now: bool = False,
+    ) -> str:
+        """What is wrong with a value that a sector should not hold."""
+        history = History(self.steps, self.at_first)
+        after = " after a crash" if self.has_crashed else ""
+        expected = history.expected(sector, allowed, crashes_now)
+        return f"sector {sector}{after}: {who} {history.found(sector, value)}; expected {expected}"
 
     def require_length(self, data: bytes, n_sectors: int) -> None:
         """Raise LostError for a read that is too long or too short."""

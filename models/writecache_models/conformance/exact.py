@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
+from writecache_models.conformance.needs import needed_by
 from writecache_models.conformance.target import Ability, Devices, LostError, RefusedError, Target
 from writecache_models.conformance.verdicts import Verdict, Violation, returned, with_done
 from writecache_models.devices import pattern
@@ -87,6 +88,7 @@ def play_exact(target: Target, trace: Trace) -> Verdict:
         for op in trace.ops:
             if play.can(op):
                 steps.append((op, {}))
+                verdict.used.update(needed_by(op), play.looks)
                 steps[-1] = op, play.step(op)
             else:
                 verdict.left_out[f"{op[0]}: there is no device"] += 1
@@ -139,6 +141,8 @@ class _Play:
             extra = {key: value for key, value in trace.extra.items() if key != "logs"}
             trace = replace(trace, extra=extra)
         self.trace = trace
+        self.looks = {Ability.STATUS, Ability.SNAPSHOT, *([Ability.LOG] if self.logs else [])}
+        """By what it is judged after each operation."""
         self.seconds = self.seconds_here = 0.0
         self.is_open = self.is_suspended = False
         self._starts = frozenset({Sector(0)})

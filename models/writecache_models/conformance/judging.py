@@ -6,9 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from writecache_models.conformance.exact import draw_exact, play_exact
+from writecache_models.conformance.needs import claims_problem
 from writecache_models.conformance.playing import play
 from writecache_models.conformance.stories import draw
-from writecache_models.conformance.target import Facts, Level, Target, UnavailableError
+from writecache_models.conformance.target import (
+    Ability,
+    Facts,
+    Level,
+    Target,
+    UnavailableError,
+)
 from writecache_models.conformance.verdicts import Tally, Verdict
 from writecache_models.shrink import shrink
 from writecache_models.trace import TARGETS_OWN, Op, Trace
@@ -22,6 +29,9 @@ class Renewed:
         self._make = make
         self._target: Target | None = make()
         self.facts: Facts = self._target.facts
+        if problem := claims_problem(self.facts):
+            self._let_go()
+            raise UnavailableError(f"{self.facts.name}: {problem}")
 
     def __enter__(self) -> "Renewed":
         return self
@@ -75,6 +85,11 @@ class Judged(Tally):
         """What judging costs."""
         return 1000 * self.own_seconds / max(1, self.steps)
 
+    @property
+    def unused(self) -> list[Ability]:
+        """What it says that it can do, and was never asked for."""
+        return sorted(self.facts.abilities - self.used)
+
     def take(self, verdict: Verdict) -> None:
         """One more trace has been judged."""
         self.traces += 1
@@ -93,6 +108,7 @@ class Judged(Tally):
             "sectors": self.sectors,
             "crashes": self.crashes,
             "images": self.images,
+            "unused": [one.value for one in self.unused],
             "left_out": dict(sorted(self.left_out.items())),
             "target_seconds": round(self.target_seconds, 1),
             "own_ms_a_step": round(self.own_ms_a_step, 3),
@@ -129,7 +145,7 @@ def judge_stories(
 
 def smallest(renewed: Renewed, found: Verdict, seconds: float = 30.0) -> Verdict:
     """The least part of a violated trace that still shows a violation, as far as time goes."""
-    best = found
+    best, begun = found, replace(found.trace, cache_image=b"", origin_image=b"")
     deadline = time.monotonic() + seconds
 
     def shows(ops: list[Op]) -> bool:
@@ -137,7 +153,7 @@ def smallest(renewed: Renewed, found: Verdict, seconds: float = 30.0) -> Verdict
         if time.monotonic() > deadline:
             return False
         try:
-            verdict = renewed.play(replace(found.trace, steps=tuple((op, {}) for op in ops)))
+            verdict = renewed.play(replace(begun, steps=tuple((op, {}) for op in ops)))
         except UnavailableError:
             return False
         if verdict.violation is None:
@@ -145,6 +161,9 @@ def smallest(renewed: Renewed, found: Verdict, seconds: float = 30.0) -> Verdict
         best = verdict
         return True
 
-    if shows(found.trace.ops):
+    # First as if it had begun with new devices.
+    if not shows(found.trace.ops):
+        begun = found.trace
+    if begun is not found.trace or shows(found.trace.ops):
         shrink(best.trace.ops, shows)
     return best

@@ -5,10 +5,10 @@ that is read, before a crash and after it.  Nothing here depends on how a target
 """
 
 import time
-from typing import Final
 
 from writecache_models.conformance.asking import Asked, BrokenError
 from writecache_models.conformance.exchange import UnreadableError, read_by_reference
+from writecache_models.conformance.needs import left_out, needed_by
 from writecache_models.conformance.target import (
     Ability,
     Devices,
@@ -25,22 +25,8 @@ from writecache_models.conformance.verdicts import (
     with_done,
 )
 from writecache_models.contract import ZERO, Contract, FlushMessage
-from writecache_models.trace import TOGETHER, Observation, Op, Trace
+from writecache_models.trace import Observation, Op, Trace
 from writecache_spec.units import sectors_of
-
-_NEEDS: Final = {
-    "write_fua": Ability.FUA,
-    "discard": Ability.DISCARD,
-    "zeroes": Ability.ZEROES,
-    "message": Ability.MESSAGE,
-    "suspend": Ability.SUSPEND,
-    "resume": Ability.SUSPEND,
-    "sleep": Ability.SLEEP,
-    "snapshot": Ability.SNAPSHOT,
-    TOGETHER: Ability.TOGETHER,
-}
-_REQUESTS: Final = ("read", "write", "write_fua", "write_dsync", "flush", "discard", "zeroes",
-                    TOGETHER)  # fmt: skip
 
 
 def play(target: Target, trace: Trace) -> Verdict:
@@ -58,8 +44,6 @@ class Play(Asked):
         super().__init__(target, trace)
         self.is_open = self.is_suspended = self.is_armed = False
         self.n_sectors = trace.origin_sectors
-        self.steps: list[tuple[Op, Observation]] = []
-        """What was done, and what was seen."""
 
     def run(self) -> Verdict:
         """Play it all."""
@@ -87,11 +71,16 @@ class Play(Asked):
         An error that was recorded of a kernel is no violation.
         """
         recorded = recorded or {}
-        if reason := self._left_out(op, recorded):
+        is_reload = op[0] == "open" and self.is_open
+        reason = left_out(
+            self.target.facts, op, recorded, is_open=self.is_open, is_suspended=self.is_suspended
+        )
+        if reason:
             self.verdict.left_out[reason] += 1
             return
         seen: Observation = {}
         self.steps.append((op, seen))
+        self.verdict.used.update(needed_by(op), [Ability.SUSPEND] if is_reload else [])
         self._step(op, seen, recorded)
         self.verdict.operations[op[0]] += 1
 
@@ -112,35 +101,10 @@ class Play(Asked):
         if self.target.fixed_sectors is not None:
             held = self.ask(self.target.read, 0, self.n_sectors)
             self.require_length(held, self.n_sectors)
-        self.contract = Contract(
-            {sector: value for sector, value in enumerate(values_of(held)) if value != ZERO}
-        )
-
-    def _left_out(self, op: Op, recorded: Observation) -> str | None:
-        """Why an operation is left out; None if it is not."""
-        name = op[0]
-        abilities = self.target.facts.abilities
-        if name == "crash":
-            needed = Ability.CRASH_WITHIN if op[2] else Ability.CRASH
-        else:
-            needed = _NEEDS.get(name, Ability.FUA)
-        if (name in _NEEDS or name == "crash") and needed not in abilities:
-            return f"{name}: the target cannot do it"
-        if name == "snapshot" and self.target.facts.level < Level.IMAGES:
-            return "snapshot: the target claims level 1"
-        if name in ("fail", "heal", "begin"):
-            return f"{name}: it is not asked of a target"
-        if name == "message" and op[1:] != ["flush"]:
-            return "message: only flush has a meaning for every target"
-        if name == "open":
-            if recorded.get("errno"):
-                return "open: the kernel refused it"
-            can_reload = not self.is_open or Ability.SUSPEND in abilities
-            return None if can_reload else "open: the target cannot do it twice"
-        if name in _REQUESTS and self.is_suspended:
-            return f"{name}: the device is suspended"
-        without_device = name == "snapshot" or (name == "crash" and op[2])
-        return None if self.is_open or without_device else f"{name}: there is no device"
+        self.at_first = {
+            sector: value for sector, value in enumerate(values_of(held)) if value != ZERO
+        }
+        self.contract = Contract(self.at_first)
 
     def _step(self, op: Op, seen: Observation, recorded: Observation) -> None:
         """Play one operation; raises BrokenError or LostError."""
@@ -193,6 +157,7 @@ class Play(Asked):
         message = self.contract.flush_message()
         self.ask(self.target.message, *words)
         if words == ["flush"] and Ability.SNAPSHOT in self.target.facts.abilities:
+            self.verdict.used.add(Ability.SNAPSHOT)
             self._judge_origin(message)
 
     def _judge_origin(self, message: FlushMessage) -> None:
@@ -201,8 +166,11 @@ class Play(Asked):
         self.require_length(origin, self.n_sectors)
         self.verdict.sectors += self.n_sectors
         for sector, value in enumerate(values_of(origin)):
-            if value not in self.contract.in_origin(sector, message):
-                raise BrokenError(f"sector {sector}: the flush message left the origin out of date")
+            allowed = self.contract.in_origin(sector, message)
+            if value not in allowed:
+                raise BrokenError(
+                    self.told(sector, value, allowed, "after the message the origin has")
+                )
 
     def _crash(self, seed: int, after: int) -> None:
         self.ask(self.target.crash, seed, after)
@@ -235,13 +203,14 @@ class Play(Asked):
             # What Linux makes of it is what a loss of power may leave that kept everything.
             contract = contract.fork()
             contract.crash()
-        self.judge(0, data, "Linux, given the images,", contract)
+        self.judge(0, data, "Linux, given the images, finds", contract, crashes_now=self.is_open)
 
     def _check_status(self) -> None:
         if Ability.STATUS not in self.target.facts.abilities or not self.is_open:
             return
         if self.target.facts.level < Level.IMAGES:
             return
+        self.verdict.used.add(Ability.STATUS)
         line = self.ask(self.target.status)
         fields = line.split()
         if len(fields) not in (4, 14) or not all(one.isdecimal() for one in fields):

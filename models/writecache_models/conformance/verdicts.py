@@ -5,9 +5,8 @@ from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from writecache_models.conformance.target import RefusedError
+from writecache_models.conformance.target import Ability, RefusedError
 from writecache_models.contract import ZERO, Value
-from writecache_models.devices import pattern
 from writecache_models.digests import content_digest
 from writecache_models.trace import Observation, Op, Trace
 from writecache_spec.units import SECTOR_SIZE
@@ -39,6 +38,8 @@ class Tally:
     """Operations that the target cannot do, or for which there was no device."""
     sectors: int = 0
     """That were compared with what they may hold."""
+    used: set[Ability] = field(default_factory=set)
+    """Of what it can do."""
     crashes: int = 0
     images: int = 0
     """That were opened by the reference, or came from it."""
@@ -57,6 +58,7 @@ class Tally:
         self.operations += other.operations
         self.left_out += other.left_out
         self.sectors += other.sectors
+        self.used |= other.used
         self.crashes += other.crashes
         self.images += other.images
         self.target_seconds += other.target_seconds
@@ -88,14 +90,3 @@ def returned(result: bytes | RefusedError | None) -> Observation:
     if isinstance(result, RefusedError):
         return {"errno": result.errno}
     return {} if result is None else {"read": content_digest(result)}
-
-
-def described(sector: int, value: Value, who: str) -> str:
-    """What is wrong with a value that a sector should not hold."""
-    if value == ZERO:
-        return f"sector {sector}: {who} finds zeros"
-    assert isinstance(value, bytes)
-    tag, place = (int.from_bytes(value[at : at + 8], "little") for at in (0, 8))
-    whole = value == pattern(place, 1, tag)
-    what = f"what write {tag} put in sector {place}" if whole else "what nobody wrote"
-    return f"sector {sector}: {who} finds {what}"
