@@ -51,7 +51,7 @@ CRASH: list[Op] = [["crash", 1, 0], ["open"]]
 def test_what_was_flushed_is_expected_with_the_step_of_its_flush() -> None:
     what = told(Forgets(), ["open"], WRITE, ["flush"], *CRASH, READ)
     assert what == (
-        "sector 1 after a crash: a read finds zeros; expected write 5 (step 1, flushed at step 2)"
+        "sector 1: a read finds zeros after a crash; expected write 5 (step 1, flushed at step 2)"
     )
 
 
@@ -76,7 +76,7 @@ def test_what_a_read_has_shown_after_a_crash_is_expected_for_that() -> None:
             return data
 
     what = told(Changes(pattern(1, 1, 5)), ["open"], WRITE, *CRASH, READ, READ)
-    assert what.endswith("finds zeros; expected write 5 (step 1, read at step 4)")
+    assert what.endswith("finds zeros after a crash; expected write 5 (step 1, read at step 4)")
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ class Asked:
         history = History(self.steps, self.at_first)
         after = " after a crash" if self.has_crashed else ""
         expected = history.expected(sector, allowed, crashes_now)
-        return f"sector {sector}{after}: {who} {history.found(sector, value)}; expected {expected}"
+        return f"sector {sector}: {who} {history.found(sector, value)}{after}; expected {expected}"
 
     def require_length(self, data: bytes, n_sectors: int) -> None:
         """Raise LostError for a read that is too long or too short."""
