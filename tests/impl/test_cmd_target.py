@@ -207,6 +207,8 @@ def test_a_programs_path_without_its_scheme_is_told_how_to_be_named(tmp_path: Pa
         done = command(*words, "--target", target)
         assert done.is_refusal(2)
         assert f"a program is named cmd:{target}" in done.err
+    said = command("conform", "--target", f"{Path(sys.executable).name} {target}").err
+    assert f"a program is named 'cmd:{Path(sys.executable).name} {target}'" in said
     assert "a program is named" not in command("conform", "--target", "nosuch:x").err
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 from typing import Final
 
 import click
@@ -47,7 +48,7 @@ def perhaps(target: str) -> str:
     ("; a program is named 'cmd:./mine --fast'", '')
     """
     first = target.partition(" ")[0]
-    is_program = os.path.exists(first) or "/" in first.partition(":")[0]
+    is_program = shutil.which(first) or os.path.exists(first) or "/" in first.partition(":")[0]
     return f"; a program is named {shlex.quote(f'cmd:{target}')}" if is_program else ""
 
 
