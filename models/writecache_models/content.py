@@ -4,6 +4,7 @@ So a search through schedules can hold thousands of devices at once, and tell ch
 are equal.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from writecache_spec.vector import Vector
@@ -77,3 +78,9 @@ class Content:
         made = Content.__new__(Content)
         made._chunks, made.size = chunks, self.size
         return made
+
+
+@lru_cache(maxsize=16)
+def blank(size: int) -> Content:
+    """`size` bytes of zeros."""
+    return Content(size)

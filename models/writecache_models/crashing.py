@@ -12,13 +12,13 @@ from typing import Final, NamedTuple
 
 from writecache_models.actions import HangError, Outcome, PanicError
 from writecache_models.alike import contract_key
-from writecache_models.content import Content
+from writecache_models.content import Content, blank
 from writecache_models.contract import ZERO, Contract, FlushMessage, Request, Value
 from writecache_models.devices import Devices, pattern
 from writecache_models.machine import Machine
 from writecache_models.observations import perform
 from writecache_models.trace import BEGIN, Op
-from writecache_models.volatile import Volatile, crashes
+from writecache_models.volatile import ZEROS, Volatile, crashes
 from writecache_spec.effects import WriteMetadata
 from writecache_spec.events import Device
 from writecache_spec.profile import Profile
@@ -301,5 +301,16 @@ def sectors_in(content: bytes) -> list[bytes]:
 
 def content_of(disk: Volatile, size: int) -> Content:
     """What a device of `size` bytes holds now."""
-    parts = [disk.read(sector) or _ZEROS for sector in range(size // SECTOR_SIZE)]
-    return Content(size, b"".join(part for part in parts if isinstance(part, bytes)))
+    content = blank(size)
+    run: list[bytes] = []
+    begin = 0
+    for sector in sorted({*disk.durable, *disk.pending}):
+        held = disk.read(sector)
+        if held is ZEROS or sector >= size // SECTOR_SIZE:
+            continue
+        assert isinstance(held, bytes)
+        if sector != begin + len(run):
+            content = content.write(bytes_of(begin), b"".join(run))
+            run, begin = [], sector
+        run.append(held)
+    return content.write(bytes_of(begin), b"".join(run))

@@ -12,9 +12,11 @@ from writecache_models.finding import Path, Trace, faithful, repaired, show, tab
 from writecache_models.findings import FINDINGS, finding_named
 from writecache_models.fixtures import shipped_vectors
 from writecache_models.images import image_of
+from writecache_models.machine import Machine
 from writecache_models.trace import Trace as Vector
 from writecache_models.trace import VectorError
 from writecache_models.trace_states import document as made
+from writecache_models.trace_states import reading
 from writecache_models.trace_states.failing import BREAKING, SHOWN
 from writecache_models.vectors import read_traces
 from writecache_models.workloads import generate
@@ -135,6 +137,37 @@ def test_all_lost_and_all_kept_come_first_then_one_missing_and_one_kept() -> Non
                 assert set(labels[:2]) == ends, (finding.name, labels)
                 n_checked += 1
     assert n_checked > 20
+
+
+BIG = (
+    ["open"], ["write", 0, 24, 1], ["flush"], ["write", 8, 8, 2], ["discard", 16, 8], ["flush"],
+    ["message", "flush"], ["write", 96, 8, 3],
+)  # fmt: skip
+
+
+def test_what_is_left_out_of_a_large_device_reads_as_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = made.of_vector(mine(*BIG, origin_sectors=128))
+    monkeypatch.setattr(reading, "READ_WHOLE", 0)
+    assert made.of_vector(mine(*BIG, origin_sectors=128)) == whole
+    # Planted: entries of the cache are forgotten.
+    monkeypatch.setattr(reading, "runs", lambda blocks: [range(one, one + 1) for one in blocks[1:]])
+    assert made.of_vector(mine(*BIG, origin_sectors=128)) != whole
+
+
+def test_of_a_large_device_little_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_sectors: list[int] = []
+    read = Machine.read
+
+    def counted(machine: Machine, sector: int, count: int) -> Any:
+        n_sectors.append(count)
+        return read(machine, sector, count)
+
+    monkeypatch.setattr(Machine, "read", counted)
+    large = made.of_vector(mine(*BIG, origin_sectors=made.LARGEST_DEVICE))
+    assert len(n_sectors) > 100
+    assert max(n_sectors) <= 24
+    (last,) = {one["reads"][-1][0] for one in crashes_of(large)[-1]["shown"]}
+    assert last == f"24\u2013{made.LARGEST_DEVICE - 1}"
 
 
 def test_zeros_over_zeros_are_nothing_to_lose() -> None:

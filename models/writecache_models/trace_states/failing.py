@@ -5,16 +5,17 @@ Of all contents that a crash may leave so many are judged, those first that are 
 them the first that break the contract.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, Final, NamedTuple
 
 from writecache_models.actions import HangError, PanicError
 from writecache_models.contract import Contract
-from writecache_models.crashing import Setting, name_of, sectors_in, value_of
-from writecache_models.trace_states.contents import Kind, Reader, follows, in_words
+from writecache_models.crashing import Setting, name_of
+from writecache_models.trace_states.contents import Reader, in_words
 from writecache_models.trace_states.labels import label, rank
-from writecache_models.trace_states.words import sectors, span
+from writecache_models.trace_states.reading import read_rows, read_sparsely, told_of
+from writecache_models.trace_states.words import sectors
 from writecache_models.volatile import Left, Volatile, crashes
 from writecache_spec.profile import Profile
 from writecache_spec.state import State
@@ -66,51 +67,6 @@ def gather(total: int, recovered: Iterable[Recovered]) -> Crash:
     return Crash(total, judged, broken, shown)
 
 
-def read_rows(
-    reader: Reader,
-    values: Sequence[Hashable],
-    allowed: Sequence[frozenset[Hashable]] | None,
-    begin: int = 0,
-) -> list[list[Any]]:
-    """Rows of what sectors from `begin` on read as; neighbours join that go on one from another."""
-    rows: list[tuple[int, int, Kind, tuple[Kind, ...] | None, bool]] = []
-    for sector, value in enumerate(values, begin):
-        kind = reader.kind("origin", sector, value)
-        may = None
-        fine = True
-        if allowed is not None:
-            values_here = allowed[sector - begin]
-            kinds = {reader.kind("origin", sector, one) for one in values_here}
-            may, fine = tuple(sorted(kinds, key=str)), value in values_here
-        if rows:
-            first, count, before, may_before, fine_before = rows[-1]
-            if (
-                fine == fine_before
-                and follows(kind, before, count)
-                and _all_go_on(may, may_before, count)
-            ):
-                rows[-1] = (first, count + 1, before, may_before, fine)
-                continue
-        rows.append((sector, 1, kind, may, fine))
-    return [
-        [
-            span(first, count),
-            in_words(kind, count, first),
-            None if may is None else " or ".join(in_words(one, count, first) for one in may),
-            fine,
-        ]
-        for first, count, kind, may, fine in rows
-    ]
-
-
-def _all_go_on(may: tuple[Kind, ...] | None, before: tuple[Kind, ...] | None, count: int) -> bool:
-    if may is None or before is None:
-        return may is before
-    return len(may) == len(before) and all(
-        follows(one, other, count) for one, other in zip(may, before, strict=True)
-    )
-
-
 class ByteCrashes:
     """Crashes of a trace of operations."""
 
@@ -158,7 +114,7 @@ class ByteCrashes:
                 for number, sector, contents in ways
             ]
         )  # fmt: skip
-        machine, _ = setting.machine(left.disks, Contract())
+        machine, journal = setting.machine(left.disks, Contract())
         broken = UNJUDGED if contract is None else BROKEN
         try:
             outcome = machine.open(setting.table)
@@ -169,17 +125,16 @@ class ByteCrashes:
             wc = machine.wc
             assert wc is not None
             n_sectors = self.sizes[1] - self.sizes[1] % wc.config.block_sectors
-            data = machine.read(0, n_sectors).data
+            values = read_sparsely(machine, wc, told_of(journal.disks[1], contract), n_sectors)
         except (PanicError, HangError) as death:
             said = f"activation ends in {name_of(death)}"
             return Recovered(named, said, machine.wc, [], broken, (said,))
-        if data is None:
+        if values is None:
             said = "it comes up, and cannot be read"
             return Recovered(named, said, wc, [], broken, (said,))
-        values = [value_of(content) for content in sectors_in(data)]
         problems = ("activation ends with an error",) if wc.error else ()
         outcome_said = "it comes up with an error" if wc.error else "it comes up"
-        return judged(reader, named, outcome_said, wc, values, contract, problems)
+        return judged(reader, named, outcome_said, wc, values, n_sectors, contract, problems)
 
 
 _DISKS: Final = ("cache", "origin")
@@ -190,16 +145,22 @@ def judged(
     named: str,
     outcome: str,
     wc: State | None,
-    values: Sequence[Hashable],
+    values: Mapping[int, Hashable],
+    n_sectors: int,
     contract: Contract | None,
     problems: tuple[str, ...],
 ) -> Recovered:
-    """A device that was recovered and read: does the contract allow it?"""
+    """A device that was recovered and read: does the contract allow it?
+
+    A sector that `values` does not name reads as zeros, and the contract has never heard of it.
+    """
+    within = range(n_sectors)
     if contract is None:
-        return Recovered(named, outcome, wc, read_rows(reader, values, None), UNJUDGED, problems)
-    allowed = [contract.survivors(sector) for sector in range(len(values))]
-    rows = read_rows(reader, values, allowed)
-    wrong = [(sector, value) for sector, value in enumerate(values) if value not in allowed[sector]]
+        rows = read_rows(reader, values, None, within)
+        return Recovered(named, outcome, wc, rows, UNJUDGED, problems)
+    allowed = {sector: contract.survivors(sector) for sector in values}
+    rows = read_rows(reader, values, allowed, within)
+    wrong = [(sector, value) for sector, value in values.items() if value not in allowed[sector]]
     if wrong:
         problems = (*problems, _wrong_words(reader, wrong))
     return Recovered(named, outcome, wc, rows, BROKEN if problems else ALLOWED, problems)

@@ -61,10 +61,11 @@ class WorldCrashes:
         if wc is None or again.panic:
             said = "; ".join(again.violations) or "activation fails"
             return Recovered(named, said, None, [], BROKEN, (said,))
-        values = [value for _, value in visible(self.setting, again.world)]
+        values = dict(enumerate(value for _, value in visible(self.setting, again.world)))
         deeper = self.recoveries.of(image)
         problems = list(deeper.problems)
-        first = judged(reader, named, _how(wc.error), wc, values, contract, tuple(problems))
+        how, n_sectors = _how(wc.error), len(values)
+        first = judged(reader, named, how, wc, values, n_sectors, contract, tuple(problems))
         return self._after_crashes_of_recovery(first, deeper.reads, contract)
 
     def _after_crashes_of_recovery(

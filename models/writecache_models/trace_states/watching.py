@@ -9,8 +9,8 @@ from writecache_models.crashing import Setting, begin, end, sectors_in, value_of
 from writecache_models.observations import UnusableStepError, agrees, observe, perform
 from writecache_models.trace import BEGIN, TOGETHER, Observation, Op, Trace, script_of
 from writecache_models.trace_states.contents import ByteReader, in_words
-from writecache_models.trace_states.failing import read_rows
 from writecache_models.trace_states.moments import DEVICE, END, Step
+from writecache_models.trace_states.reading import read_rows
 from writecache_models.trace_states.watched import WatchedDevices, WatchedMachine
 from writecache_models.trace_states.words import (
     op_in_words,
@@ -172,8 +172,8 @@ def _returned(outcome: Outcome, first: int = 0) -> str:
         return f"{outcome.errno}: {outcome.message}" if outcome.message else outcome.errno
     if outcome.data is None:
         return "success"
-    values = [value_of(one) or None for one in sectors_in(outcome.data)]
-    read = read_rows(ByteReader(None), values, None, first)
+    values = dict(enumerate((value_of(one) or None for one in sectors_in(outcome.data)), first))
+    read = read_rows(ByteReader(None), values, None, range(first, first + len(values)))
     said = [f"{where}: {what}" for where, what, *_ in read[:_ROWS_READ]]
     more = [f"{len(read) - _ROWS_READ} runs more"] if len(read) > _ROWS_READ else []
     return f"reads {', '.join([*said, *more])}"
