@@ -134,11 +134,17 @@ def test_a_divergence_outlives_the_kernel_that_should_shrink_it(
 
 
 def test_without_a_kernel_nothing_is_judged(folder: Path) -> None:
-    for bisect, name, code in (([], "nosuch", 3), (["--bisect"], "/nosuch", 125)):
-        done = command("conform", "--target", f"kernel:{name}", "--json", *bisect)
-        assert done.code == code
-        assert list(done.json["not_judged"]) == [name]
-        assert f"kernel {name}: not judged: {name!r} is no suite" in done.err
+    done = command("conform", "--target", "kernel:/nosuch", "--json", "--bisect")
+    assert done.code == 125
+    assert list(done.json["not_judged"]) == ["/nosuch"]
+    assert "kernel /nosuch: not judged: '/nosuch' is no suite" in done.err
+
+
+def test_a_name_that_no_kernel_has_is_told_at_once() -> None:
+    for bisect, code in (([], 2), (["--bisect"], 129)):
+        done = command("conform", "--target", "kernel:nosuch", *bisect)
+        assert (done.code, done.out) == (code, "")
+        assert "'nosuch' is no suite" in done.err
 
 
 def test_a_path_without_a_kernel_is_told_at_once() -> None:

@@ -141,11 +141,18 @@ def test_a_program_that_misbehaves_is_a_line_and_no_traceback(
     assert not processes_naming(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("words", "says"), [("", "no program is named"), ("'", "No closing quotation")]
+)
+def test_what_names_no_program_is_a_faulty_input(words: str, says: str, tmp_path: Path) -> None:
+    done = conform(words, folder=tmp_path)
+    assert done.code == 2
+    assert says in done.err.splitlines()[-1]
+
+
 UNFIT = [
     ("/nosuch/program", "No such file"),
     ("/dev/null", "Permission denied"),
-    ("", "no program is named"),
-    ("'", "No closing quotation"),
     ("cat", "not an object"),
     ("true", "the program ends with exit code 0 on [\"hello\", 1]"),
     ("sleep 60", "no reply to [\"hello\", 1]"),

@@ -230,9 +230,16 @@ def test_a_server_that_answers_no_request_is_a_violation(said: list[bytes], says
 
 @pytest.mark.parametrize(
     "uri",
-    ["nbd+unix:///x", "nbd+unix:///?socket=/nosuch/socket", "nbd://localhost:1/", "nbd://h:x"],
+    ["nbd+unix:///?socket=/nosuch/socket", "nbd://localhost:1/"],
 )
 def test_an_address_where_nobody_listens(uri: str) -> None:
     done = command("conform", "--target", uri)
     assert done.code == 3
     assert done.err.splitlines()[-1].startswith("writecache: ")
+
+
+@pytest.mark.parametrize("uri", ["nbd:", "nbd:host:10809", "nbd+unix:///x", "nbd://h:x"])
+def test_what_is_no_address_is_a_faulty_input(uri: str) -> None:
+    done = command("conform", "--target", uri)
+    assert done.code == 2
+    assert done.err.splitlines()[-1].startswith(f"writecache: {uri} is neither nbd://HOST:PORT/")

@@ -33,6 +33,19 @@ def test_everything_comes_home_and_can_be_taken_back(devices: Devices) -> None:
     assert devices.now() == devices.done
 
 
+def test_a_hint_says_what_an_undo_would_take_back(devices: Devices) -> None:
+    """A log that was there before the run takes back more than the run did."""
+    paths = devices.cache_path, "--origin", devices.origin_path
+    assert command("writeback", *paths).out.endswith(
+        f"take it back: writecache undo {devices.log}\n"
+    )
+    again = command("writeback", *paths).out
+    assert again.endswith(f"nothing to take back: {devices.log} is of an earlier run\n")
+    devices.cache_path.write_bytes(devices.image)
+    more = command("writeback", *paths).out
+    assert f"take back this and what was done before: writecache undo {devices.log}" in more
+
+
 def test_a_dry_run_changes_nothing(devices: Devices) -> None:
     done = command(
         "writeback", devices.cache_path, "--origin", devices.origin_path, "--dry-run", "--json"

@@ -37,9 +37,9 @@ from writecache_impl.cli.telling import explain_command, size_command
 from writecache_impl.cli.vectors import vectors
 from writecache_impl.cli.viewing import repair_command, view_command
 from writecache_impl.cli.writing import undo_command, writeback_command
-from writecache_impl.linux import UNUSABLE, KernelUnavailable, one_line
+from writecache_impl.linux import UNUSABLE, KernelUnavailable, KernelUnknown, one_line
 from writecache_impl.tools.errors import ToolError
-from writecache_models.conformance.target import UnavailableError
+from writecache_models.conformance.target import MalformedNameError, UnavailableError
 from writecache_models.vectors import VectorError
 
 
@@ -109,7 +109,7 @@ def _run(arguments: list[str]) -> int:
         return _complain(error.format_message(), FAULTY_INPUT, as_it_is=True)
     except click.ClickException as error:
         return _complain(_usage(error), FAULTY_INPUT)
-    except (VectorError, ToolError) as error:
+    except (VectorError, ToolError, KernelUnknown, MalformedNameError) as error:
         return _complain(error, getattr(error, "code", FAULTY_INPUT))
     except (KernelUnavailable, UnavailableError) as error:
         return _complain(error, NOT_JUDGED)

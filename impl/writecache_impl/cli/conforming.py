@@ -9,7 +9,14 @@ import click
 from writecache_impl.cli import engine_job, target_job
 from writecache_impl.cli.common import check_modules
 from writecache_impl.cli.job import Job, Settings, check_output
-from writecache_impl.cli.naming import MMAP, REFERENCE, check_paths, is_scheme, kernels_of
+from writecache_impl.cli.naming import (
+    MMAP,
+    REFERENCE,
+    check_names,
+    check_paths,
+    is_scheme,
+    kernels_of,
+)
 from writecache_impl.live import FAILING
 from writecache_models.judge import profile_named
 from writecache_models.workloads import FAMILIES
@@ -106,6 +113,7 @@ def _kernels(asked: Asked) -> int:
     kernels = kernels_of(asked.targets)
     if not asked.bisect:  # a kernel that could not be built is a commit to be skipped
         check_paths(kernels)
+    check_names(kernels)
     check_modules(kernels, asked.modules)
     if kernels:
         check_output(asked.output)

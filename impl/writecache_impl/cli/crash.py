@@ -16,7 +16,7 @@ from writecache_impl.cli.common import (
     seed_option,
 )
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
-from writecache_impl.cli.naming import KERNEL
+from writecache_impl.cli.naming import KERNEL, check_names
 from writecache_impl.cli.reports import describe_divergence
 from writecache_impl.crashes import EVERY_ONE, IMAGES_RESUMED, CrashResult, crash_kernel
 from writecache_models.judge import profile_named
@@ -90,6 +90,7 @@ def crash(
     Example: writecache crash --target kernel:sid --seconds 120
     """
     check_modules([kernel], modules)
+    check_names([kernel])
     seed = seed or str(random.SystemRandom().randrange(10**9))
     print(f"kernel {kernel}: seed {seed}", file=sys.stderr, flush=True)
     with meter(f"kernel {kernel}", seconds, "s") as bar:

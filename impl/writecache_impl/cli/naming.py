@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from writecache_impl.linux import KernelUnavailable, KernelUnknown, check_name
 from writecache_models.conformance.registry import schemes
 
 LIVE_SUITES: Final = ("bookworm", "trixie", "sid")
@@ -64,3 +65,15 @@ def check_paths(kernels: list[str]) -> None:
     for kernel in kernels:
         if "/" in kernel and not os.path.exists(os.path.expanduser(kernel)):
             raise click.UsageError(f"{kernel}: there is no such kernel")
+
+
+def check_names(kernels: list[str]) -> None:
+    """Raise a usage error for a name that no kernel has; of a path `check_paths` says more."""
+    for kernel in kernels:
+        try:
+            if "/" not in kernel:
+                check_name(kernel)
+        except KernelUnknown as error:
+            raise click.UsageError(str(error)) from None
+        except KernelUnavailable:
+            pass  # It is told where it is judged.

@@ -3,9 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -22,16 +20,22 @@ from writecache_impl.cli.images import (
     opened,
 )
 from writecache_impl.cli.signals import Ended
+from writecache_impl.cli.written import (
+    as_json_object,
+    list_failures,
+    print_problems,
+    print_way_back,
+    print_written,
+    size_of,
+)
 from writecache_impl.tools.errors import ToolError
 from writecache_impl.tools.image import Image, same_file
-from writecache_impl.tools.output import check_output, new_file
-from writecache_impl.tools.problems import MOST_NAMED, counted
+from writecache_impl.tools.output import check_output
+from writecache_impl.tools.problems import counted
 from writecache_impl.tools.undo import paths, undo
 from writecache_impl.tools.undo_log import open_log
 from writecache_impl.tools.volumes import superblock_offset
-from writecache_impl.tools.writeback import Wishes, Written, dry_run, to_copy, writeback
-
-MOST_IN_JSON = 10_000
+from writecache_impl.tools.writeback import Wishes, dry_run, to_copy, writeback
 
 
 @click.command("writeback")
@@ -93,6 +97,7 @@ def writeback_command(
     path = chosen(image, input_option)
     reads_only = wishes.dry_run or copy is not None
     log_path = None if no_undo_log or reads_only else _log_path(origin, undo_log)
+    log_size = size_of(log_path)
     with ExitStack() as stack:
         updates = wishes.update_metadata and not reads_only
         cache = stack.enter_context(opened(path, map_file, writable=updates))
@@ -110,11 +115,13 @@ def writeback_command(
             with _hint_when_interrupted(log_path):
                 written = writeback(cache, slow, start, wishes, log_path, bar.advance)
         if failures is not None:
-            _list_failures(failures, written)
+            list_failures(failures, written)
     if as_json:
-        print_json(_written_json(written, log_path))
+        print_json(as_json_object(written, log_path))
     elif not quiet:
-        _print_written(written, wishes, log_path)
+        print_written(written, wishes)
+        print_way_back(log_path, log_size)
+        print_problems(written)
     return FINE if written.is_fine else PROBLEMS
 
 
@@ -145,56 +152,6 @@ def _check_apart(cache: Image, *others: Path | None) -> None:
     real = [os.path.realpath(path) for path in named]
     if len(set(real)) < len(real):
         raise ToolError("one file is named for two purposes")
-
-
-def _list_failures(path: Path, written: Written) -> None:
-    image = written.picture.cache.image
-    with (
-        new_file(path, modes=(image.mode,)) as file,
-        open(file.fd, "w", closefd=False, encoding="ascii") as lines,
-    ):
-        lines.write("# sector block reason\n")
-        for one in written.problems():
-            lines.write(f"{one.sector} {one.block} {one.reason}\n")
-
-
-def _written_json(written: Written, log_path: Path | None) -> dict[str, Any]:
-    return {
-        "blocks": len(written.picture.sectors),
-        "extents": written.n_extents,
-        "bytes_written": written.n_bytes_written,
-        "bytes_same": written.n_bytes_same,
-        "clean": written.is_clean,
-        "undo_log": None if log_path is None else str(log_path),
-        "unreadable_entries": len(written.picture.survey.unreadable),
-        "dropped": written.dropped,
-        "n_failed": written.n_problems,
-        "failed": [one._asdict() for one in islice(written.problems(), MOST_IN_JSON)],
-    }
-
-
-def _print_written(written: Written, wishes: Wishes, log_path: Path | None) -> None:
-    n_blocks, picture = len(written.picture.sectors), written.picture
-    what = f"{counted(n_blocks, 'block')} in {counted(written.n_extents, 'extent')}"
-    if wishes.dry_run:
-        print(f"would write {what}")
-    else:
-        print(
-            f"{what}: {written.n_bytes_written:,} bytes written, "
-            f"{written.n_bytes_same:,} of them the same as before"
-        )
-        clean = "is marked as clean" if written.is_clean else "is left as it was"
-        print(f"the cache {clean}")
-        if log_path is not None and log_path.exists():
-            print(f"to take it back: writecache undo {log_path}")
-    if written.dropped:
-        print(f"{counted(written.dropped, 'block')} left out: not within the origin")
-    if picture.survey.unreadable:
-        print(f"{counted(len(picture.survey.unreadable), 'entry')} cannot be read: unknown blocks")
-    for one in islice(written.problems(), MOST_NAMED):
-        print(f"failed: sector {one.sector}, block {one.block}: {one.reason}")
-    if written.n_problems > MOST_NAMED:
-        print(f"failed: {written.n_problems - MOST_NAMED:,} more (--failures FILE lists all)")
 
 
 @click.command("undo")

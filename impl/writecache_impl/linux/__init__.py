@@ -3,9 +3,17 @@
 from .boot import Machine
 from .content import content_hash
 from .emulator import EmulatedMachine
-from .errors import UNUSABLE, HarnessError, KernelDied, KernelHung, KernelUnavailable, one_line
+from .errors import (
+    UNUSABLE,
+    HarnessError,
+    KernelDied,
+    KernelHung,
+    KernelUnavailable,
+    KernelUnknown,
+    one_line,
+)
 from .fetch import fetch
-from .locating import locate
+from .locating import check_name, locate
 from .machines import start
 from .private import BootOptions
 from .session import Session
@@ -23,11 +31,13 @@ __all__ = [
     "KernelHung",
     "KernelImage",
     "KernelUnavailable",
+    "KernelUnknown",
     "LinuxTarget",
     "Machine",
     "Session",
     "Suite",
     "UserModeLinux",
+    "check_name",
     "content_hash",
     "fetch",
     "is_fetched_name",

@@ -5,6 +5,10 @@ class KernelUnavailable(Exception):  # noqa: N818 - a state of the world, not a 
     """No kernel to be had; the message is one line that says why."""
 
 
+class KernelUnknown(KernelUnavailable):
+    """It is nobody's name: neither a suite's, nor a fetched kernel's, nor a file's."""
+
+
 class KernelDied(Exception):  # noqa: N818 - a result
     """The kernel ended by itself; `console` is the end of what it said."""
 

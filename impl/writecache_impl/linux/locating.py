@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from .errors import KernelUnavailable
+from .errors import KernelUnavailable, KernelUnknown
 from .fetch import fetch
 from .suites import SUITES, KernelImage, current, kernels, suite_named
 
@@ -24,17 +24,25 @@ def locate(name: str | os.PathLike[str], modules: str | None = None) -> KernelIm
     for image in kernels():
         if text in (image.release, image.package):
             return image
-    path = Path(os.path.expanduser(text))
-    is_file = False
-    with suppress(OSError):  # a name too long for a file
-        is_file = path.is_file()
-    if is_file:
-        return _built(path.resolve(), modules)
+    if _is_file(text):
+        return _built(Path(os.path.expanduser(text)).resolve(), modules)
     known = ", ".join(suite.name for suite in SUITES)
     shown = text if len(text) < LONGEST_NAME else f"{text[:60]}..."
-    raise KernelUnavailable(
+    raise KernelUnknown(
         f"{shown!r} is no suite ({known}), no version of a fetched kernel and no file"
     )
+
+
+def check_name(name: str) -> None:
+    """Raise KernelUnknown for a name that `locate` does not know; nothing is fetched."""
+    if suite_named(name) is None:
+        locate(name)
+
+
+def _is_file(text: str) -> bool:
+    with suppress(OSError):  # a name too long for a file
+        return Path(os.path.expanduser(text)).is_file()
+    return False
 
 
 def _built(path: Path, modules: str | None) -> KernelImage:

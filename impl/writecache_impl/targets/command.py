@@ -21,6 +21,7 @@ from writecache_models.conformance.target import (
     Facts,
     Level,
     LostError,
+    MalformedNameError,
     PowerFailedError,
     RefusedError,
     Target,
@@ -40,13 +41,16 @@ NOT_SPOKEN: Final = frozenset({Ability.TOGETHER})
 
 
 def command_target(name: str, operation_seconds: float) -> Target:
-    """The target `cmd:PROGRAM ARGS`, its words quoted as for a shell; raises UnavailableError."""
+    """The target `cmd:PROGRAM ARGS`, its words quoted as for a shell.
+
+    Raises UnavailableError, and of it MalformedNameError.
+    """
     try:
         arguments = shlex.split(name.partition(":")[2])
     except ValueError as error:
-        raise UnavailableError(f"{name}: {error}") from None
+        raise MalformedNameError(f"{name}: {error}") from None
     if not arguments:
-        raise UnavailableError(f"{name}: no program is named")
+        raise MalformedNameError(f"{name}: no program is named")
     return CommandTarget(arguments, operation_seconds)
 
 

@@ -12,7 +12,12 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from writecache_impl.nbd import protocol as nbd
-from writecache_models.conformance.target import LostError, RefusedError, UnavailableError
+from writecache_models.conformance.target import (
+    LostError,
+    MalformedNameError,
+    RefusedError,
+    UnavailableError,
+)
 
 DEFAULT_PORT: Final = 10809
 LONGEST_OPTION_REPLY: Final = 2**16
@@ -41,19 +46,21 @@ class Address(NamedTuple):
 
     @classmethod
     def of(cls, uri: str) -> "Address":
-        """From `nbd://HOST:PORT/EXPORT` or `nbd+unix:///EXPORT?socket=PATH`; UnavailableError."""
+        """From `nbd://HOST:PORT/EXPORT` or `nbd+unix:///EXPORT?socket=PATH`; MalformedNameError."""
         try:
             parts = urlsplit(uri)
             export = unquote(parts.path.removeprefix("/"))
             if parts.scheme == "nbd+unix":
                 (path,) = parse_qs(parts.query)["socket"]
                 return cls(socket.AF_UNIX, path, export)
+            if parts.scheme != "nbd" or not uri.startswith("nbd://"):
+                raise ValueError("another form")
             host, port = parts.hostname or "localhost", parts.port or DEFAULT_PORT
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             return cls(family, (host, port), export)
         except (ValueError, KeyError):
             forms = "nbd://HOST:PORT/EXPORT nor nbd+unix:///EXPORT?socket=PATH"
-            raise UnavailableError(f"{uri} is neither {forms}") from None
+            raise MalformedNameError(f"{uri} is neither {forms}") from None
 
 
 class Request(NamedTuple):

@@ -82,6 +82,10 @@ class UnavailableError(Exception):
     """There is no target to be had; the text says why, in a line."""
 
 
+class MalformedNameError(UnavailableError):
+    """The target's name is none that its kind can have."""
+
+
 class Devices(NamedTuple):
     """What the two devices hold."""
 
