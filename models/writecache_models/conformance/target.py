@@ -66,7 +66,7 @@ class RefusedError(Exception):
     """An operation failed, and says so with an errno's name; what it meant to do may be done."""
 
     def __init__(self, errno: str, message: str = "") -> None:
-        super().__init__(f"{errno}: {message}" if message else errno)
+        super().__init__(f"{errno}: {message}" if message not in ("", errno) else errno)
         self.errno, self.message = errno, message
 
 
