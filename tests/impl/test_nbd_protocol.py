@@ -249,6 +249,50 @@ def test_many_requests_at_once_are_all_replied_to(server: Running) -> None:
         assert client.read(0, 100 * BLOCK) == expected
 
 
+def test_short_writes_are_replied_to_before_the_next_request_has_come_whole(
+    server: Running,
+) -> None:
+    """Of what is sent any part may come first: nobody waits for somebody who waits."""
+    writes = [
+        nbd.header(nbd.WRITE, n * BLOCK, BLOCK, cookie=n) + os.urandom(BLOCK) for n in range(9)
+    ]
+    for cut in (1, 27, 28, 29, BLOCK, BLOCK + 27):
+        with Client(server.address) as client:
+            client.send(b"".join(writes) + writes[0][:cut])
+            assert [client.reply()[:2] for _ in writes] == [(n, 0) for n in range(9)]
+            client.send(writes[0][cut:])
+            assert client.reply()[:2] == (0, 0)
+            for number, write in enumerate(writes):
+                assert client.read(number * BLOCK, BLOCK) == write[28:]
+
+
+def test_what_was_asked_before_nonsense_is_done_and_replied_to(server: Running) -> None:
+    data = os.urandom(BLOCK)
+    with Client(server.address) as client:
+        write = nbd.header(nbd.WRITE, BLOCK, BLOCK) + data
+        client.send(write * 3 + nbd.header(nbd.WRITE, 0, BLOCK, magic=7))
+        assert [client.reply() for _ in range(3)] == [(1, 0, b"")] * 3
+        with pytest.raises(GoneError):
+            client.reply()
+    with Client(server.address) as client:
+        assert client.read(BLOCK, BLOCK) == data
+
+
+@pytest.mark.parametrize("n_blocks", [30, 31, 32, 33, 64, 200])
+def test_writes_longer_than_what_is_received_at_once_come_whole(
+    server: Running, n_blocks: int
+) -> None:
+    with Client(server.address) as client:
+        datas = [os.urandom(n_blocks * BLOCK) for _ in range(3)]
+        sent = (
+            nbd.header(nbd.WRITE, 0, len(data), cookie=n) + data for n, data in enumerate(datas)
+        )
+        short = nbd.header(nbd.WRITE, 255 * BLOCK, BLOCK, cookie=9) + bytes(BLOCK)
+        client.send(short.join(sent) + short)
+        assert [client.reply()[0] for _ in range(6)] == [0, 9, 1, 9, 2, 9]
+        assert client.read(0, n_blocks * BLOCK) == datas[-1]
+
+
 def test_many_connections_see_what_each_has_written(server: Running) -> None:
     wrong: list[object] = []
 

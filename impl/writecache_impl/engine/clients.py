@@ -9,7 +9,7 @@ from typing import Final
 
 from writecache_impl.engine import commit
 from writecache_impl.engine.admission import Admission, failed
-from writecache_impl.engine.requests import map_discard, map_flush, map_read, map_write
+from writecache_impl.engine.requests import Piece, map_discard, map_flush, map_read, map_write
 from writecache_impl.engine.requests_pmem import end_write_pmem, map_write_pmem
 from writecache_impl.engine.state import READ_HITS, READS, Cache
 
@@ -63,14 +63,14 @@ class Clients(Admission):
         what is no whole blocks of the device, ENOSPC for what lies behind its end.
         """
         view = memoryview(data).cast("B")
-        with self.lock:
-            self._check(offset, len(view), errno.ENOSPC)
-        if preflush:
-            self.flush()
+        if preflush or not 0 < len(view) <= BIO_SIZE:
+            with self.lock:
+                self._check(offset, len(view), errno.ENOSPC)
+            if preflush:
+                self.flush()
         is_good = True
         for begin in range(0, len(view), BIO_SIZE):
-            piece = view[begin : begin + BIO_SIZE] if len(view) > BIO_SIZE else view
-            end = self._guarded(self._write, offset + begin, piece, fua)
+            end = self._guarded(self._write, offset + begin, view[begin : begin + BIO_SIZE], fua)
             if end is None:
                 raise failed("write")
             is_good &= end
@@ -101,63 +101,57 @@ class Clients(Admission):
         while sector < end:
             with self.lock:
                 wc = self._live()
-                if (sector | end) & (wc.config.block_sectors - 1):
-                    # Cut off by an entry at no multiple of a block.
-                    found.append(bytes(512 * (end - sector)))
-                    return False
-                piece = map_read(wc, sector, end - sector)
-                if piece.around:
-                    wc.in_flight += 1
-            data = piece.data
-            if piece.around:
-                try:
-                    data = wc.origin.read(sector << 9, piece.n_sectors << 9)
-                except OSError:
-                    pass
-                finally:
-                    self._end_around(wc)
-            is_good &= data is not None
-            found.append(bytes(piece.n_sectors << 9) if data is None else data)
+                while True:
+                    if (sector | end) & (wc.config.block_sectors - 1):
+                        # Cut off by an entry at no multiple of a block.
+                        found.append(bytes(512 * (end - sector)))
+                        return False
+                    piece = map_read(wc, sector, end - sector)
+                    if piece.around:
+                        wc.in_flight += 1
+                        break
+                    is_good &= _append(piece, piece.data, found)
+                    sector += piece.n_sectors
+                    if sector >= end:
+                        return is_good
+            data = None
+            try:
+                data = wc.origin.read(sector << 9, piece.n_sectors << 9)
+            except OSError:
+                pass
+            finally:
+                self._end_around(wc)
+            is_good &= _append(piece, data, found)
             sector += piece.n_sectors
         return is_good
 
     def _write(self, offset: int, data: memoryview, fua: bool) -> bool | None:
         """Whether all of it was written; None: it was refused, and nothing more shall come."""
-        sector, position = offset >> 9, 0
+        sector, end = offset >> 9, (offset + len(data)) >> 9
         is_good = True
-        while position < len(data):
+        while sector < end:
             with self.lock:
+                self._check(offset, len(data), errno.ENOSPC)
                 wc = self._live()
-                rest = data[position:] if position else data
-                if (sector | len(rest) >> 9) & (wc.config.block_sectors - 1):
-                    return None
-                pmem_mode = wc.config.pmem_mode
-                if wc.error:
-                    map_write(wc, sector, rest)
-                    return None
-                if pmem_mode:
-                    piece = map_write_pmem(wc, sector, rest, fua)
-                else:
-                    piece = map_write(wc, sector, rest)
-                if not piece.n_sectors:
-                    self.background.wait_for_block()
-                    continue
-                if piece.around:
-                    self._begin_around(wc)
-                elif fua and not pmem_mode and not piece.failed:
-                    commit.flush(wc)
-                    if commit.must_stop(wc):
+                while True:
+                    at = (sector << 9) - offset
+                    piece = _map_write(wc, sector, data[at:] if at else data, fua)
+                    if piece is None:
                         return None
-                size = piece.n_sectors << 9
-                if pmem_mode and not piece.around:
-                    ends_here = size == len(rest)
-                    if piece.failed or (ends_here and not end_write_pmem(wc, fua)):
-                        return None
+                    if piece.around:
+                        self._begin_around(wc)
+                        break
+                    if not piece.n_sectors:
+                        self.background.wait_for_block()
+                        break
+                    is_good &= not piece.failed
+                    sector += piece.n_sectors
+                    if sector >= end:
+                        return is_good
             if piece.around:
-                is_good &= self._write_around(wc, sector, rest[:size], fua)
-            is_good &= not piece.failed
-            sector += piece.n_sectors
-            position += size
+                size = piece.n_sectors << 9
+                is_good &= self._write_around(wc, sector, data[at : at + size], fua)
+                sector += piece.n_sectors
         return is_good
 
     def _write_around(self, wc: Cache, sector: int, data: memoryview, fua: bool) -> bool:
@@ -197,3 +191,31 @@ class Clients(Admission):
         finally:
             self._end_around(wc)
         return True
+
+
+def _append(piece: Piece, data: bytes | None, found: list[bytes]) -> bool:
+    """Append what a piece has read, zeros where that failed; whether it did not."""
+    found.append(bytes(piece.n_sectors << 9) if data is None else data)
+    return data is not None
+
+
+def _map_write(wc: Cache, sector: int, data: memoryview, fua: bool) -> Piece | None:
+    """Map the next piece of a write; None: it is refused.  With the lock held."""
+    if (sector | len(data) >> 9) & (wc.config.block_sectors - 1):
+        return None
+    if wc.error:
+        map_write(wc, sector, data)
+        return None
+    if not wc.config.pmem_mode:
+        piece = map_write(wc, sector, data)
+        if fua and piece.n_sectors and not (piece.around or piece.failed):
+            commit.flush(wc)
+            if commit.must_stop(wc):
+                return None
+        return piece
+    piece = map_write_pmem(wc, sector, data, fua)
+    if piece.n_sectors and not piece.around:
+        ends_here = piece.n_sectors << 9 == len(data)
+        if piece.failed or (ends_here and not end_write_pmem(wc, fua)):
+            return None
+    return piece

@@ -104,6 +104,8 @@ class FastEntries(Entries):
         sector = self.sectors[first]
         if longest < _WORTHWHILE or self.duplicates or self.odd or sector > 2**62:
             return super().cached_run(first, longest)
+        if first + 1 == self.n_blocks or self.sectors[first + 1] != sector + self.block_sectors:
+            return 1
         end = min(first + longest, self.n_blocks)
         wanted = np.arange(
             sector, sector + (end - first) * self.block_sectors, self.block_sectors, dtype=np.uint64

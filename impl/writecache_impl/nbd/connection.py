@@ -4,7 +4,7 @@ Several threads serve it, and take turns at reading: whoever has read a request 
 read, does what was asked, and replies.  So a flush does not keep reads waiting, and no more
 requests are held in memory than there are threads.  Threads are started as they are needed.  Short
 writes are done before anybody reads on: they mostly end in the cache, and a change of threads takes
-longer.
+longer.  Of those that have come together the replies go together, before more is waited for.
 
 The connection ends when the client says so, goes away, or sends what is no NBD.  What it had asked
 for by then, completely, is done; a write whose data has not come whole never began.
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from writecache_impl.nbd.incoming import Incoming
 from writecache_impl.nbd.negotiation import Agreement, negotiate
 from writecache_impl.nbd.protocol import (
     CMD_DISC,
@@ -30,7 +31,6 @@ from writecache_impl.nbd.protocol import (
 from writecache_impl.nbd.requests import Export, perform
 
 MOST_THREADS: Final = 4
-_BUFFER: Final = 2**17
 _JOINED: Final = 2**16
 """Bytes of data that are sent together with the reply's head."""
 _SHORT: Final = 2**20
@@ -45,7 +45,9 @@ class Connection:
     ) -> None:
         """`ended` is called when the last thread has let go of it."""
         self._socket, self._export, self._ended = sock, export, ended
-        self._file = sock.makefile("rb", buffering=_BUFFER)
+        self._incoming = Incoming(sock, self._send_replies)
+        self._replies: list[bytes] = []
+        # To what was done while more had come already; its reader's.
         self._agreement: Agreement | None = None
         self._reading, self._sending = threading.Lock(), threading.Lock()
         self._is_over = False
@@ -110,7 +112,6 @@ class Connection:
             self._n_threads -= 1
             if self._n_threads:
                 return
-        self._file.close()
         self._socket.close()
         self._ended(self)
 
@@ -121,35 +122,43 @@ class Connection:
         with self._reading:
             with self._counting:
                 self._n_idle -= 1
-            while True:
-                if self._is_over:
-                    return False
-                try:
-                    request, payload = self._next()
-                except (ProtocolError, EOFError, OSError):
-                    self._is_over = True
-                    return False
-                if request.command == CMD_DISC:
-                    self._is_over = True
-                    return False
-                if not _is_quick(request):
-                    break
-                if not self._do(request, payload):
-                    return False
+            taken = self._read_on()
+            try:
+                self._send_replies()
+            except OSError:
+                self.cut()
+                return False
+        if taken is None:
+            self._is_over = True
+            return False
         self._let_another_read()
-        return self._do(request, payload)
-
-    def _do(self, request: Request, payload: bytes) -> bool:
-        """Do what is asked, and reply; False: there is nobody to reply to."""
-        agreement = self._agreement
-        structured = agreement is not None and agreement.structured
-        pieces = perform(self._export, request, payload, structured)
         try:
-            self._reply(pieces)
+            self._reply(self._done(*taken))
         except OSError:
             self.cut()
             return False
         return True
+
+    def _read_on(self) -> tuple[Request, bytes] | None:
+        """Do short writes as they come, up to a request that may take long; None: it is over."""
+        while not self._is_over:
+            try:
+                request, payload = self._next()
+            except (ProtocolError, EOFError, OSError):
+                return None
+            if request.command == CMD_DISC:
+                return None
+            if not _is_quick(request):
+                # Where it was received the next request will be.
+                return request, bytes(payload)
+            self._replies += self._done(request, payload)
+        return None
+
+    def _done(self, request: Request, payload: bytes | memoryview) -> list[bytes]:
+        """Do what is asked; the reply."""
+        agreement = self._agreement
+        structured = agreement is not None and agreement.structured
+        return perform(self._export, request, payload, structured)
 
     def _let_another_read(self) -> None:
         with self._counting:
@@ -163,23 +172,26 @@ class Connection:
             with self._counting:
                 self._n_threads -= 1
 
-    def _next(self) -> tuple[Request, bytes]:
-        request = decode_request(self._read(REQUEST_SIZE))
+    def _next(self) -> tuple[Request, bytes | memoryview]:
+        request = decode_request(self._incoming.take(REQUEST_SIZE))
         if request.command != CMD_WRITE:
             return request, b""
         if request.length > MAXIMUM_PAYLOAD:
             raise ProtocolError(f"a write of {request.length} bytes")
         # Read whatever becomes of the request: the next one stands behind it.
-        return request, self._read(request.length)
+        return request, self._incoming.take(request.length)
 
     def _read(self, size: int) -> bytes:
-        data: bytes = self._file.read(size)
-        if len(data) < size:
-            raise EOFError
-        return data
+        return bytes(self._incoming.take(size))
 
     def _send(self, data: bytes) -> None:
         self._socket.sendall(data)
+
+    def _send_replies(self) -> None:
+        """Reply to what was done, for the client may wait for that before it sends more."""
+        if self._replies:
+            replies, self._replies = self._replies, []
+            self._reply(replies)
 
     def _reply(self, pieces: list[bytes]) -> None:
         if sum(map(len, pieces)) <= _JOINED:

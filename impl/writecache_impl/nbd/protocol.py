@@ -116,16 +116,16 @@ def option_reply(option: int, kind: int, data: bytes = b"") -> bytes:
     return _OPTION_REPLY.pack(OPTION_REPLY_MAGIC, option, kind, len(data)) + data
 
 
-def decode_request(header: bytes) -> Request:
+def decode_request(header: bytes | memoryview) -> Request:
     """A request from its 28 bytes; raises ProtocolError.
 
     >>> decode_request(bytes.fromhex("25609513 0001 0003" + "00" * 7 + "07" + "00" * 12))
     Request(flags=1, command=3, cookie=7, offset=0, length=0)
     """
-    magic, *fields = _REQUEST.unpack(header)
+    magic, flags, command, cookie, offset, length = _REQUEST.unpack(header)
     if magic != REQUEST_MAGIC:
         raise ProtocolError(f"a request begins with {magic:#x}")
-    return Request(*fields)
+    return Request(flags, command, cookie, offset, length)
 
 
 def simple_reply(cookie: int, error: int = 0) -> bytes:

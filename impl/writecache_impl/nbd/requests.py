@@ -103,7 +103,9 @@ def refusal(export: Export, request: Request, structured: bool) -> str:
     return ""
 
 
-def perform(export: Export, request: Request, payload: bytes, structured: bool) -> list[bytes]:
+def perform(
+    export: Export, request: Request, payload: bytes | memoryview, structured: bool
+) -> list[bytes]:
     """Do what a client asks; the reply's pieces.  The payload has the request's length."""
     problem, error, data = refusal(export, request, structured), 0, b""
     if problem:
@@ -117,13 +119,14 @@ def perform(export: Export, request: Request, payload: bytes, structured: bool) 
             problem = failure.strerror or "failed"
     if request.command != CMD_READ or not structured:
         # Structured replies are for reads alone; simple ones may answer the rest.
-        return [simple_reply(request.cookie, error), data]
+        head = simple_reply(request.cookie, error)
+        return [head, data] if data else [head]
     if error:
         return [error_chunk(request.cookie, error, problem)]
     return [data_chunk(request.cookie, request.offset, len(data)), data]
 
 
-def _ask(engine: Engine, request: Request, payload: bytes) -> bytes:
+def _ask(engine: Engine, request: Request, payload: bytes | memoryview) -> bytes:
     fua = bool(request.flags & FLAG_FUA)
     if request.command == CMD_READ:
         return engine.read(request.offset, request.length)
