@@ -117,9 +117,10 @@ demo-rescue: $(READY)
 fuzz-nbd: $(READY)
 	$(BIN)/python tests/impl/nbd_fuzz.py --requests 1000000
 
-# Real clients of the NBD server, and 50 kills while clients write.
+# Real clients of the NBD server, and 50 kills while clients write, 50 more while fio does: what it
+# verifies in all is more than 10 GiB.
 test-clients: $(READY)
-	NBD_KILLS=50 $(BIN)/python -m pytest -q tests/impl/test_nbd_process.py
+	NBD_KILLS=50 $(BIN)/python -m pytest -q tests/impl/test_nbd_process.py tests/impl/test_nbd_fio.py
 
 # Every mutant, and the reference without each repair: hunted, and explored; exit code 1 where one
 # survives the hunt.

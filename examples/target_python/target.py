@@ -80,13 +80,13 @@ class Cache:
         if self.is_open:
             self.commit()
         block_size = int(table.split()[3])
-        superblock = struct.unpack_from("<4I2Q", self.cache.now)
-        magic, version, old_size, _, n_blocks, seq_count = superblock
+        magic, version, old_size, _, n_blocks, seq_count = struct.unpack_from(
+            "<4I2Q", self.cache.now
+        )
         is_old = magic == 0x23489321
         if is_old and (version, old_size) != (1, block_size):
             raise RefusedError("EINVAL")
-        size = len(self.cache.now)
-        self.block_size, self.sectors = block_size, block_size // SECTOR
+        size, self.block_size, self.sectors = len(self.cache.now), block_size, block_size // SECTOR
         n_blocks = n_blocks if is_old else size // (block_size + 16)
         while n_blocks and self.start(n_blocks) * SECTOR + n_blocks * block_size > size:
             n_blocks -= 1
@@ -117,8 +117,7 @@ class Cache:
         area = area.ljust(self.data * SECTOR, b"\0")
         self.cache.write(0, area[: (n_sectors or self.data) * SECTOR])
 
-    def latest(self):
-        """The number of the latest block of each sector."""
+    def latest(self):  # number of the latest block of each sector
         order = sorted(range(len(self.entries)), key=lambda i: self.entries[i][1])
         return {self.entries[i][0]: i for i in order if self.entries[i] != FREE}
 
@@ -211,9 +210,8 @@ class Cache:
     # What is asked of the devices
 
     def hello(self, _protocol):
-        abilities = ["fua", "discard", "zeroes", "message", "suspend", "status", "snapshot",
-                     "crash", "crash-within"]  # fmt: skip
-        return {"name": "target_python", "level": 2, "can": abilities}
+        can = "fua discard zeroes message suspend status snapshot crash crash-within"
+        return {"name": "target_python", "level": 2, "can": can.split()}
 
     def new(self, cache, origin):
         self.is_open, self.after = False, 0
@@ -231,9 +229,9 @@ class Cache:
 
 def main():
     cache = Cache()
-    words = {"write", "write_fua", "read", "flush", "discard", "zeroes", "message", "suspend",
-             "resume", "status", "open", "hello", "new", "snapshot", "crash"}  # fmt: skip
     anytime = {"open", "hello", "new", "snapshot", "crash"}
+    words = {"write", "write_fua", "read", "flush", "discard", "zeroes", "message", "suspend",
+             "resume", "status", *anytime}  # fmt: skip
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         try:

@@ -1,5 +1,6 @@
 """A small NBD client, written from the protocol and not from the server."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from commands import program_line
 
@@ -238,3 +240,40 @@ def process(path: Path, *arguments: object) -> Iterator[Process]:
         yield one
     finally:
         one.end(signal.SIGKILL)
+
+
+def run_client(name: str, *arguments: object, where: Path | None = None) -> str:
+    """Run a program that has to be there, and has to succeed."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert found, f"{name} is not installed (see .ci/run)"
+    done = subprocess.run(
+        [found, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        # fio leaves its state where it runs.
+        cwd=where,
+    )
+    assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def uri_of(server: Process) -> str:
+    return f"nbd+unix:///?socket={server.address}"
+
+
+def fio_line(server: Process, *arguments: str) -> list[str]:
+    """A command line of fio, of one job over an export."""
+    found = shutil.which("fio")
+    assert found, "fio is not installed (see .ci/run)"
+    return [found, "--name=job", "--ioengine=nbd", f"--uri={uri_of(server)}", *arguments]
+
+
+def fio(server: Process, *arguments: str, where: Path) -> list[dict[str, Any]]:
+    """What became of each of fio's jobs, which all have to succeed."""
+    line = fio_line(server, *arguments, "--output-format=json")
+    # Before the result there may be notes.
+    shown = run_client(*line, where=where)
+    jobs: list[dict[str, Any]] = json.loads(shown[shown.index("{\n") :])["jobs"]
+    return jobs

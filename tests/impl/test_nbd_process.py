@@ -17,7 +17,18 @@ from random import Random
 import nbd_client as nbd
 import pytest
 from commands import command, program_line
-from nbd_client import BLOCK, N_BLOCKS, SIZE, TABLE, Client, GoneError, folder, process
+from nbd_client import (
+    BLOCK,
+    N_BLOCKS,
+    SIZE,
+    TABLE,
+    Client,
+    GoneError,
+    folder,
+    process,
+    run_client,
+    uri_of,
+)
 
 from writecache_impl.engine import Engine
 from writecache_impl.nbd import nbdkit_plugin
@@ -187,29 +198,7 @@ def test_status_table_and_messages_by_the_control_socket(path: Path) -> None:
     assert not control.exists()
 
 
-# Real clients: packages libnbd-bin, qemu-utils, fio,
-# e2fsprogs and nbdkit-plugin-python
-
-
-def run_client(name: str, *arguments: object, where: Path | None = None) -> str:
-    """Run a program that has to be there, and has to succeed."""
-    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    assert found, f"{name} is not installed (see .ci/run)"
-    done = subprocess.run(
-        [found, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        # fio leaves its state where it runs.
-        cwd=where,
-    )
-    assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def uri_of(server: nbd.Process) -> str:
-    return f"nbd+unix:///?socket={server.address}"
+# Real clients: packages libnbd-bin, qemu-utils, e2fsprogs and nbdkit-plugin-python
 
 
 def test_nbdinfo_and_nbdcopy(path: Path) -> None:
@@ -237,15 +226,6 @@ def test_qemu_io(path: Path) -> None:
         asked = [word for step in steps for word in ("-c", step)]
         shown = run_client("qemu-io", "-f", "raw", *asked, uri_of(server))
         assert "Pattern verification failed" not in shown
-        assert server.end() == (0, "")
-
-
-def test_fio_verifies(path: Path) -> None:
-    with process(path) as server:
-        what = ("--ioengine=nbd", f"--uri={uri_of(server)}", "--rw=randwrite", "--verify=crc32c")
-        size = ("--bsrange=4k-64k", "--bs_unaligned=0", f"--size={SIZE // 4}", "--io_size=4m")
-        jobs = ("--numjobs=4", f"--offset_increment={SIZE // 4}", "--iodepth=16", "--fsync=32")
-        run_client("fio", "--name=v", "--verify_fatal=1", *what, *size, *jobs, where=path)
         assert server.end() == (0, "")
 
 
