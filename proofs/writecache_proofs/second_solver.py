@@ -83,13 +83,16 @@ class SecondSolver:
     def _answer(self, terms: Sequence[Any]) -> str:
         solver = z3.Solver()
         solver.add(*terms)
-        return self.ask(f"(set-logic ALL)\n{solver.to_smt2()}")
+        return self.ask(solver.to_smt2(), only_bits=_only_bits(terms))
 
-    def ask(self, text: str) -> str:
-        """Its answer to a script in SMT-LIB: `sat`, `unsat`, or anything else."""
+    def ask(self, text: str, only_bits: bool = False) -> str:
+        """Its answer to a script in SMT-LIB without a logic: `sat`, `unsat`, or anything else."""
         cvc5 = self._cvc5
         solver = cvc5.Solver(cvc5.TermManager())
         solver.setOption("tlimit-per", str(int(self._seconds * 1000)))
+        if only_bits:  # at once: bit by bit as they are asked for takes it minutes
+            solver.setOption("bitblast", "eager")
+        text = f"(set-logic {'QF_BV' if only_bits else 'ALL'})\n{text}"
         parser = cvc5.InputParser(solver)
         parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, text, "question")
         symbols = parser.getSymbolManager()
@@ -101,6 +104,13 @@ class SecondSolver:
         except RuntimeError as error:
             return f"not understood: {error}"
         return answer
+
+
+def _only_bits(terms: Sequence[Any]) -> bool:
+    """Whether terms speak of bit-vectors, and of no integers."""
+    goal = z3.Goal()
+    goal.add(*terms)
+    return bool(z3.Probe("is-qfbv")(goal))
 
 
 def needed(terms: Sequence[Any]) -> Sequence[Any]:

@@ -1,5 +1,7 @@
 """What counts as held: not what is vacuous, undecided, or has a twin that nobody refutes."""
 
+from typing import Any
+
 import pytest
 import z3
 
@@ -10,7 +12,7 @@ from writecache_proofs.catalogue import named, theorems
 from writecache_proofs.families import FAMILIES, crosshair, scalars
 from writecache_proofs.judging import Options, judge_theorem
 from writecache_proofs.second_solver import Counts, SecondSolver
-from writecache_proofs.symbolic import Run
+from writecache_proofs.symbolic import Run, verify
 from writecache_proofs.theorem import Family, Kind, Twin
 from writecache_spec.units import wrap64
 
@@ -78,7 +80,7 @@ def test_the_second_solver_says_the_same_and_can_differ() -> None:
     assert second is not None
     assert second.asked == second.confirmed > 0
     solver = SecondSolver(5.0)
-    assert solver.ask("(set-logic ALL)(declare-const x Int)(assert (> x 1))(check-sat)") == "sat"
+    assert solver.ask("(declare-const x Int)(assert (> x 1))(check-sat)") == "sat"
 
 
 def test_what_contains_a_confirmed_contradiction_is_not_asked_again() -> None:
@@ -89,6 +91,27 @@ def test_what_contains_a_confirmed_contradiction_is_not_asked_again() -> None:
     assert solver.counts == Counts(asked=2, confirmed=2, questions=1)
     solver([b > 3, a > 2, b < 1])
     assert solver.counts == Counts(asked=3, confirmed=3, questions=2)
+
+
+def test_what_only_bits_say_is_understood_as_such() -> None:
+    a = z3.BitVec("a", 8)
+    solver = SecondSolver(5.0)
+    solver([a & 1 == 1, a * 2 == 3])
+    solver([a & 1 == 1, a * 2 == 2])
+    assert solver.counts == Counts(asked=2, confirmed=1, differences=1, questions=2)
+    solver([a & 1 == 1, z3.BV2Int(a) == 2])
+    assert solver.counts.confirmed == 2
+
+
+def test_a_path_that_claims_nothing_asks_nothing() -> None:
+    def nothing(run: Run) -> None:
+        """Nothing, where the value is small."""
+        if run.integer("value", 0, 9) > 5:
+            run.claim(True, "nothing")
+
+    asked: list[Any] = []
+    verify(nothing, recorder=asked.append)
+    assert not any("and))" in str(terms[-1].sexpr()) for terms in asked)
 
 
 def test_no_contradiction_is_a_difference_whatever_was_confirmed_before() -> None:

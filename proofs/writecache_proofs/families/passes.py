@@ -13,7 +13,13 @@ from writecache_proofs.families.induction import COMMITS
 from writecache_proofs.families.medium import block_at
 from writecache_proofs.families.refining import Begun, Owed, committed_at
 from writecache_proofs.families.refining import newest_at as newest
-from writecache_proofs.families.running import committed, running, written
+from writecache_proofs.families.running import (
+    committed,
+    full_and_first_written,
+    full_and_other_written,
+    running,
+    written_with_room,
+)
 from writecache_proofs.families.states import ORIGIN_SECTORS, Placed
 from writecache_proofs.families.stepping import goes_on, reads_on, stepped, written_at
 from writecache_proofs.symbolic import Run, implies
@@ -178,11 +184,29 @@ def a_pass_of_committed_blocks_keeps_the_invariants(run: Run) -> None:
 
 @PASSES.theorem(
     Twin("an uncommitted block is taken as it is", (_NOT_COMMITTED,)),
-    bound=f"{_BOUND}; some are not committed",
+    bound=f"{_BOUND}; some are not committed, some are free",
 )
 def a_pass_that_commits_keeps_the_invariants(run: Run) -> None:
     """The same where it meets blocks that are not committed: it commits them first."""
-    passes(run, 3, False, "few are free", such=written)
+    passes(run, 3, False, "few are free", such=written_with_room)
+
+
+@PASSES.theorem(
+    Twin("an uncommitted block is taken as it is", (_NOT_COMMITTED,)),
+    bound=f"{_BOUND}; no block is free, the first is not committed",
+)
+def a_pass_that_commits_in_a_full_cache_keeps_the_invariants(run: Run) -> None:
+    """The same where no block is free."""
+    passes(run, 3, False, "few are free", such=full_and_first_written)
+
+
+@PASSES.theorem(
+    Twin("an uncommitted block is taken as it is", (_NOT_COMMITTED,)),
+    bound=f"{_BOUND}; no block is free, the first is committed and some are not",
+)
+def a_pass_that_commits_later_blocks_keeps_the_invariants(run: Run) -> None:
+    """The same where the first block is committed, and others are not."""
+    passes(run, 3, False, "few are free", such=full_and_other_written)
 
 
 @PASSES.theorem(

@@ -94,6 +94,21 @@ def full_and_written(statuses: Sequence[Placed]) -> bool:
     return full(statuses) and "uncommitted" in statuses
 
 
+def full_and_first_written(statuses: Sequence[Placed]) -> bool:
+    """No block is free, and the first one is not committed."""
+    return full(statuses) and statuses[0] == "uncommitted"
+
+
+def full_and_other_written(statuses: Sequence[Placed]) -> bool:
+    """No block is free, the first one is committed, and some are not."""
+    return full_and_written(statuses) and statuses[0] != "uncommitted"
+
+
+def written_with_room(statuses: Sequence[Placed]) -> bool:
+    """Some blocks are free, and some are not committed."""
+    return with_room(statuses) and written(statuses)
+
+
 def committed(statuses: Sequence[Placed]) -> bool:
     """All that is in use is committed."""
     return "uncommitted" not in statuses

@@ -11,8 +11,9 @@ from writecache_models.mutants import Edit
 from writecache_proofs.families.medium import NO_BLOCK, block_at
 from writecache_proofs.families.refining import Begun, Owed, newest_at
 from writecache_proofs.families.running import (
-    full,
     full_and_committed,
+    full_and_first_written,
+    full_and_other_written,
     full_and_written,
     running,
     with_room,
@@ -157,11 +158,22 @@ def a_write_of_two_blocks_keeps_the_invariants(run: Run) -> None:
     writes(run, 2, False, 2)
 
 
-@WRITES.theorem(Twin("over a block that is being copied", (_OVER_COPIES,)), bound=f"{_THREE}; "
-                  "no block is free; requests of a block")  # fmt: skip
+@WRITES.theorem(
+    Twin("over a block that is being copied", (_OVER_COPIES,)),
+    bound=f"{_THREE}; no block is free, all are committed; requests of a block",
+)
 def a_write_to_a_full_cache_keeps_the_invariants(run: Run) -> None:
-    """The same of a cache that has no free block."""
-    writes(run, 3, False, 1, True, full)
+    """The same of a cache that has no free block, where all is committed."""
+    writes(run, 3, False, 1, True, full_and_committed)
+
+
+@WRITES.theorem(
+    Twin("over a block that is being copied", (_OVER_COPIES,)),
+    bound=f"{_THREE}; no block is free, some are not committed; requests of a block",
+)
+def a_write_to_a_full_cache_of_which_some_is_uncommitted_keeps_the_invariants(run: Run) -> None:
+    """The same where some are not committed."""
+    writes(run, 3, False, 1, True, full_and_written)
 
 
 @WRITES.theorem(
@@ -173,11 +185,18 @@ def a_write_of_two_blocks_over_committed_ones_keeps_the_invariants(run: Run) -> 
     writes(run, 3, False, 2, True, full_and_committed)
 
 
-@WRITES.theorem(_OLDER, bound=f"{_THREE}; no block is free, some are not committed; requests of "
-                  "2 blocks")  # fmt: skip
+@WRITES.theorem(_OLDER, bound=f"{_THREE}; no block is free, the first is not committed; requests "
+                "of 2 blocks")  # fmt: skip
 def a_write_of_two_blocks_over_uncommitted_ones_keeps_the_invariants(run: Run) -> None:
-    """The same where some are not committed."""
-    writes(run, 3, False, 2, True, full_and_written)
+    """The same where some are not committed, the first block among them."""
+    writes(run, 3, False, 2, True, full_and_first_written)
+
+
+@WRITES.theorem(_OLDER, bound=f"{_THREE}; no block is free, the first is committed and some are "
+                "not; requests of 2 blocks")  # fmt: skip
+def a_write_of_two_blocks_over_later_uncommitted_ones_keeps_the_invariants(run: Run) -> None:
+    """The same where the first block is committed, and others are not."""
+    writes(run, 3, False, 2, True, full_and_other_written)
 
 
 def _in_a_cache_with_room(run: Run) -> None:
@@ -210,8 +229,22 @@ def a_write_of_persistent_memory_keeps_the_invariants(run: Run) -> None:
     writes(run, 2, True, run.choose("length", (1, 2)))
 
 
-@WRITES.theorem(Twin("over a committed block", (_OVER_COMMITTED,)), bound=f"{_THREE}; requests "
-                  "of a block")  # fmt: skip
+@WRITES.theorem(Twin("over a committed block", (_OVER_COMMITTED,)), bound=f"{_THREE}; some are "
+                "free; requests of a block")  # fmt: skip
 def a_write_to_three_blocks_of_memory_keeps_the_invariants(run: Run) -> None:
     """The same of three blocks."""
-    writes(run, 3, True, 1, True)
+    writes(run, 3, True, 1, True, with_room)
+
+
+@WRITES.theorem(Twin("over a committed block", (_OVER_COMMITTED,)), bound=f"{_THREE}; no block is "
+                "free, all are committed; requests of a block")  # fmt: skip
+def a_write_to_full_memory_keeps_the_invariants(run: Run) -> None:
+    """The same of three blocks of which none is free: it has to wait."""
+    writes(run, 3, True, 1, True, full_and_committed)
+
+
+@WRITES.theorem(Twin("over a committed block", (_OVER_COMMITTED,)), bound=f"{_THREE}; no block is "
+                "free, some are not committed; requests of a block")  # fmt: skip
+def a_write_to_full_uncommitted_memory_keeps_the_invariants(run: Run) -> None:
+    """The same where some are not committed."""
+    writes(run, 3, True, 1, True, full_and_written)

@@ -129,9 +129,10 @@ class _Verification:
         if raised is not None:
             self._refuted(run, self.engine.can_be(z3.BoolVal(True)), raised)
             return
-        wrong = z3.Not(z3.And([term for term, _ in run.claims]))
-        if not self.engine.is_certain(z3.Not(wrong)):
-            self._refuted(run, self.engine.can_be(wrong))
+        if run.claims:
+            right = z3.And([term for term, _ in run.claims])
+            if not self.engine.is_certain(right):
+                self._refuted(run, self.engine.can_be(z3.Not(right)))
         self.claims.update(words for _, words in run.claims)
         self._confirm(run)
 
