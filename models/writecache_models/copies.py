@@ -51,7 +51,12 @@ def place_on_cache(copy: Homing) -> int:
 
 
 def merged_copies(copies: list[Homing], any_request: bool) -> list[Homing]:
-    """Copies in the order in which they end: their writes follow the order of their reads."""
+    """Copies in the order in which they end: their writes follow the order of their reads.
+
+    The block layer merges nothing that is written with FUA.
+    """
+    if any(isinstance(copy, WriteOrigin) and copy.fua for copy in copies):
+        return list(copies)
     reads = merged(copies, place_on_cache, any_request)
     return merged(reads, lambda copy: copy.origin_sector, any_request)
 

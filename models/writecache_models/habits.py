@@ -54,15 +54,35 @@ _FREEING: Final = (
     Kind.COPIES,
     Kind.SOME_COPIES,
 )
-HABITS: Final[tuple[_Habit, ...]] = (_LAZY, _BACKGROUND, _EAGER, _FREEING)
+_TAKING: Final = (
+    Kind.SETTLE,
+    Kind.GO_ON,
+    Kind.ENDIO,
+    Kind.FLUSH_THREAD,
+    Kind.WORK,
+    Kind.COPY,
+    Kind.SWEEP,
+    Kind.COPIES,
+    Kind.SOME_COPIES,
+)
+HABITS: Final[tuple[_Habit, ...]] = (_LAZY, _BACKGROUND, _EAGER, _FREEING, _TAKING)
 """Requests before the background, as is canonical; the background before requests; what was begun
-before what is new; and blocks freed as soon as one copy has ended, and taken at once by who waits
-for them."""
+before what is new; blocks freed as soon as one copy has ended, and taken at once by who waits for
+them; and the same, but who waits comes before the second batch of what is freed."""
+_IN_BATCHES: Final = HABITS.index(_TAKING)
 
 
-def habitual(habit: _Habit, options: list[Action]) -> Action:
-    """What a habit does of several things; among equal ones the first."""
-    return min(options, key=lambda option: habit.index(option.kind))
+def habitual(habit: int, options: list[Action]) -> Action:
+    """What a habit, by its number, does of several things; among equal ones the first.
+
+    Of the ways in which blocks are freed, one batch comes last.
+    """
+    kinds, last = HABITS[habit], -1 if habit == _IN_BATCHES else 1
+
+    def place(option: Action) -> tuple[int, int]:
+        return kinds.index(option.kind), last * option.which if option.kind is Kind.ENDIO else 0
+
+    return min(options, key=place)
 
 
 def habits_after(habit: int, ways: list[Action], option: Action) -> list[int]:

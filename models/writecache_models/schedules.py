@@ -214,7 +214,7 @@ def _children(node: _Node, choices: list[tuple[int, Action]], number: int) -> It
     # Where there is one way only there is no choice, unless a request is under way.
     options = [option for _, option in choices]
     is_choice = node.machine.request is not None or len(options) > 1
-    ways = [habitual(habit, options) for habit in HABITS]
+    ways = [habitual(habit, options) for habit in range(len(HABITS))]
     for choice, option in choices:
         machine = node.machine.fork()
         machine.waiting_at_gap = option.kind not in GOES_ON

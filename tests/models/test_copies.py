@@ -3,8 +3,8 @@
 import pytest
 
 from writecache_models.copies import Copies, entangled
-from writecache_spec.effects import Copy
-from writecache_spec.events import CopyJob
+from writecache_spec.effects import Copy, WriteOrigin
+from writecache_spec.events import CopyJob, WriteJob
 from writecache_spec.units import BlockIndex, Sector
 
 
@@ -52,3 +52,14 @@ def test_what_reaches_beyond_the_origin_is_refused_before_others_end() -> None:
     for sector in (4, 8):
         copies.submit(copy(sector))
     assert copies.in_order()[0].origin_sector == 8
+
+
+@pytest.mark.parametrize("fua", [True, False])
+def test_writes_of_the_origin_are_merged_unless_they_are_written_with_fua(fua: bool) -> None:
+    copies = Copies(any_request=False, origin_sectors=1000)
+    copies.begin_pass()
+    for sector in (8, 4, 0):
+        job = WriteJob((BlockIndex(sector),), Sector(sector))
+        copies.submit(WriteOrigin(job, Sector(sector), Sector(4), fua))
+    ended = [one.origin_sector for one in copies.in_order()]
+    assert ended == ([8, 4, 0] if fua else [0, 4, 8])
