@@ -82,12 +82,15 @@ def fields_table(module: str, name: str) -> str:
 
 
 def members_table(module: str, name: str) -> str:
-    """The members of an enumeration."""
+    """The members of an enumeration, with their values where these are not their names."""
     rows = []
     for field in classes(module)[name].fields:
         value = field.default.strip("\"'").replace("\\'", "'")
-        rows.append((f"`{field.name}`", quoted(value), quoted(field.words)))
-    return table(["name", "in words", ""], rows)
+        rows.append((field.name, value, quoted(field.words)))
+    if all(name == value for name, value, _ in rows):
+        return table(["name", "when"], [(f"`{name}`", words) for name, _, words in rows])
+    named = [(f"`{name}`", quoted(value), words) for name, value, words in rows]
+    return table(["name", "in words", ""], named)
 
 
 def functions_table(module: str) -> str:

@@ -7,6 +7,8 @@ from html import escape
 
 CHARACTER: float = 7.3
 """Width of a character of the figures' type, in pixels."""
+SHRINKS: float = 950
+"""Of a figure up to this width, in pixels, nothing becomes too small to read on a page of 700."""
 
 
 class Figure:
@@ -47,9 +49,11 @@ class Figure:
     def html(self, caption: str = "") -> str:
         """The figure; `caption` is plain text."""
         title = escape(self.title, quote=True)
+        fits = ' class="fits"' if self.width <= SHRINKS else ""
         return (
-            f'<figure class="drawn"><svg role="img" aria-label="{title}" width="{self.width:g}"'
-            f' height="{self.height:g}" viewBox="0 0 {self.width:g} {self.height:g}">'
+            f'<figure class="drawn"><svg{fits} role="img" aria-label="{title}"'
+            f' width="{self.width:g}" height="{self.height:g}"'
+            f' viewBox="0 0 {self.width:g} {self.height:g}">'
             f"<title>{title}</title>{''.join(self._parts)}</svg>"
             + (f"<figcaption>{escape(caption)}</figcaption>" if caption else "")
             + "</figure>"
