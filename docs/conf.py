@@ -22,7 +22,7 @@ exclude_patterns = ["_build"]
 nitpicky = True
 
 man_pages = all_man_pages()
-man_show_urls = True
+man_show_urls = False
 
 # Options begin with two hyphens, here and in the pages for man.
 smartquotes = False

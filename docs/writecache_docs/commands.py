@@ -129,18 +129,24 @@ def pages() -> dict[str, str]:
 
 def index() -> str:
     """A table of all commands, and their table of contents."""
-    rows = [
-        (f"[{command.line}](tools/{command.name}.md)", quoted(command.summary))
-        for command in commands()
-    ]
-    names = "\n".join(f"tools/{command.name}" for command in commands())
+    listed = [(command, quoted(command.summary)) for command in commands()]
+    linked = [(f"[{one.line}](tools/{one.name}.md)", summary) for one, summary in listed]
+    plain = [(f"`{one.line}`", summary) for one, summary in listed]
+    names = "\n".join(f"tools/{one.name}" for one, _ in listed)
     contents = f"```{{toctree}}\n:maxdepth: 1\n:hidden:\n\n{names}\n```"
-    return f"{table(['command', ''], rows)}\n\n{contents}"
+    # On paper each page stands by itself, and nothing is a link.
+    return (
+        f"````{{only}} html\n{table(['command', ''], linked)}\n\n{contents}\n````\n\n"
+        f"````{{only}} man\n{table(['command', ''], plain)}\n````"
+    )
 
 
 def man_pages() -> list[tuple[str, str, str, list[str], int]]:
     """What Sphinx's builder of manual pages is to be told."""
+    about = "the checked reference of dm-writecache, and tools for its caches"
     return [
+        ("tools", "writecache", about, [], SECTION),
+    ] + [
         (f"tools/{one.name}", one.name, one.summary[:1].lower() + one.summary[1:], [], SECTION)
         for one in commands()
     ]
