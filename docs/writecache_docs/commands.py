@@ -146,7 +146,8 @@ def man_pages() -> list[tuple[str, str, str, list[str], int]]:
     about = "the checked reference of dm-writecache, and tools for its caches"
     return [
         ("tools", "writecache", about, [], SECTION),
-    ] + [
-        (f"tools/{one.name}", one.name, one.summary[:1].lower() + one.summary[1:], [], SECTION)
-        for one in commands()
+        *(
+            (f"tools/{one.name}", one.name, one.summary[:1].lower() + one.summary[1:], [], SECTION)
+            for one in commands()
+        ),
     ]
