@@ -16,6 +16,8 @@ from writecache_models.judge import judge
 from writecache_models.trace import Op
 from writecache_models.vectors import Trace, read_traces, write_traces
 
+OPENS: list[Op] = [["open"], ["open", "s ORIGIN CACHE 4096 0"], ["open"]]
+
 
 def recorded(name: str, n_traces: int) -> list[Trace]:
     (file,) = (file for file in shipped_vectors() if file.name == f"{name}.jsonl.xz")
@@ -47,6 +49,18 @@ def test_a_mistake_diverges_and_shrinks(monkeypatch: pytest.MonkeyPatch) -> None
     trace, report = smallest(trace)
     assert len(trace.steps) < 12
     assert report.divergence is not None
+
+
+def test_a_format_keeps_what_the_first_block_held_behind_its_entries() -> None:
+    """There another cache, which begins a sector later, has its superblock."""
+    later = "s ORIGIN CACHE 4096 2 start_sector 1"
+    trace = Trace(
+        name="later", kernel=None, target="1.6.0", table=later, cache_sectors=80,
+        origin_sectors=192, steps=tuple((op, {}) for op in OPENS),
+    )  # fmt: skip
+    played = play(trace.with_logs("each"))
+    assert judge(played, PROFILE.repaired()).divergence is None
+    assert all(flags != 0 for flags, *_ in played.steps[-1][1]["log"]["cache"])
 
 
 @pytest.mark.parametrize("name", ["bookworm", "sid-aimed", "bookworm-pmem"])

@@ -70,6 +70,8 @@ def move(entries: Entries, random: Random, now: int) -> object:
         return None
     if draw < 0.9 and listed:
         return entries.cached_run(random.choice(listed), longest)
+    if draw < 0.95:
+        return entries.runs_in_place(sector, longest)
     start, end = sector, sector + longest * BLOCK_SECTORS
     return entries.following(start, end), entries.in_range(start, end)
 

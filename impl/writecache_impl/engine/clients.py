@@ -207,7 +207,7 @@ def _map_write(wc: Cache, sector: int, data: memoryview, fua: bool) -> Piece | N
         map_write(wc, sector, data)
         return None
     if not wc.config.pmem_mode:
-        piece = map_write(wc, sector, data)
+        piece = map_write(wc, sector, data, alone=fua)
         if fua and piece.n_sectors and not (piece.around or piece.failed):
             commit.flush(wc)
             if commit.must_stop(wc):

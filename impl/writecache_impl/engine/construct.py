@@ -48,12 +48,13 @@ def construct(named: Named, kind: type[Entries] = FASTEST) -> Cache:
         _check_memory(named)
     else:
         _check_ssd(device_size, block_size)
-    superblock, error = _read_superblock(named), False
+    block = _read_first_block(named)
+    superblock, error = decode_superblock(block), False
     if superblock.magic == 0 and superblock.version == 0:
         size = calculate_memory_size(device_size, block_size)
         if isinstance(size, SizeError):
             raise refusal(size.value, "Unable to initialize device")
-        superblock, error = _format(named, size, kind)
+        superblock, error = _format(named, size, kind, block)
     metadata_size = check_superblock(superblock, block_size, device_size)
     if isinstance(metadata_size, SuperblockError):
         raise refusal("EINVAL", metadata_size.value)
@@ -77,8 +78,8 @@ def _check_memory(named: Named) -> None:
         raise refusal("EINVAL", "Unable to map persistent memory for cache")
 
 
-def _read_superblock(named: Named) -> Superblock:
-    """The superblock as it is found; its whole block has to be readable."""
+def _read_first_block(named: Named) -> bytes:
+    """Of an SSD the whole block of the superblock has to be readable."""
     message = "Unable to read first block of metadata"
     if named.arguments.pmem_mode:
         message = "Hardware memory error when reading superblock"
@@ -86,19 +87,26 @@ def _read_superblock(named: Named) -> Superblock:
     if named.start + size > named.cache.size:
         raise refusal("EIO", message)
     try:
-        return decode_superblock(named.cache.read(named.start, size))
-    except (OSError, ValueError) as error:
+        return named.cache.read(named.start, size)
+    except OSError as error:
         raise refusal("EIO", message) from error
 
 
-def _format(named: Named, size: MemorySize, kind: type[Entries]) -> tuple[Superblock, bool]:
-    """Write an empty cache; what it says of itself, and whether an error was met."""
+def _format(
+    named: Named, size: MemorySize, kind: type[Entries], block: bytes
+) -> tuple[Superblock, bool]:
+    """Write an empty cache; what it says of itself, and whether an error was met.
+
+    Of the first block, which was read, what is no entry stays: on an SSD it is written with it.
+    """
     blank = Superblock(block_size=named.arguments.block_size, n_blocks=size.n_blocks)
     wc = _new(named, size, blank, kind)
     entries_end = SUPERBLOCK_SIZE + 16 * size.n_blocks
     wc.metadata[SUPERBLOCK_SIZE:entries_end] = b"\xff" * (entries_end - SUPERBLOCK_SIZE)
     if wc.config.pmem_mode:
         wc.store(0, entries_end)
+    elif entries_end < len(block):
+        wc.metadata[entries_end : len(block)] = block[entries_end:]
     commit.mark_all_dirty(wc)
     commit.write_metadata(wc)
     superblock = blank._replace(magic=MAGIC, version=VERSION)

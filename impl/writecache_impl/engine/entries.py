@@ -176,6 +176,22 @@ class Entries(Index):
             n_blocks += 1
         return n_blocks
 
+    def runs_in_place(self, sector: int, n_blocks: int) -> list[tuple[int, int]]:
+        """Blocks that hold the sectors from `sector` on, up to one that has none, or is copied.
+
+        In runs as `cached_run` finds them: the first block, and how many.
+        """
+        runs = []
+        end = sector + n_blocks * self.block_sectors
+        while sector < end:
+            first = self.find(sector)
+            if first < 0 or self.state[first] == IN_PROGRESS:
+                break
+            length = self.cached_run(first, (end - sector) // self.block_sectors)
+            runs.append((first, length))
+            sector += length * self.block_sectors
+        return runs
+
     def any_below(self, seq_count: int, first: int, n_blocks: int) -> bool:
         """Whether a block of a run has a lower sequence count: it is committed."""
         counts = self.seq_counts

@@ -115,6 +115,21 @@ class FastEntries(Entries):
         fine[0] = True
         return end - first if fine.all() else int(np.argmin(fine))
 
+    def runs_in_place(self, sector: int, n_blocks: int) -> list[tuple[int, int]]:
+        """Blocks that hold the sectors from `sector` on, up to one that has none, or is copied."""
+        end = sector + n_blocks * self.block_sectors
+        if n_blocks < _WORTHWHILE or self.duplicates or self.odd or end > 2**62:
+            return super().runs_in_place(sector, n_blocks)
+        at = self._find_many(np.arange(sector, end, self.block_sectors, dtype=np.uint64))
+        fine = np.greater_equal(at, 0) & (self._state[at] != IN_PROGRESS)
+        if not fine.all():
+            at = at[: int(np.argmin(fine))]
+        if not len(at):
+            return []
+        starts = np.flatnonzero(np.diff(at, prepend=at[0] - 2) != 1)
+        lengths = np.diff(starts, append=len(at))
+        return list(zip(at[starts].tolist(), lengths.tolist(), strict=True))
+
     def any_below(self, seq_count: int, first: int, n_blocks: int) -> bool:
         """Whether a block of a run has a lower sequence count: it is committed."""
         if n_blocks < _WORTHWHILE:

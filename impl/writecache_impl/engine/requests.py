@@ -99,8 +99,11 @@ def read_around(wc: Cache, sector: int, n_sectors: int) -> Piece:
     return Piece(taken, around=True)
 
 
-def map_write(wc: Cache, sector: int, data: memoryview) -> Piece:
-    """Write the beginning to the cache, or learn how far it goes past it."""
+def map_write(wc: Cache, sector: int, data: memoryview, alone: bool = False) -> Piece:
+    """Write the beginning to the cache, or learn how far it goes past it.
+
+    Pieces in place that follow each other are done together, unless one is to be done `alone`.
+    """
     entries, stats = wc.entries, wc.stats
     config = wc.config
     n_blocks = len(data) // config.block_size
@@ -127,6 +130,8 @@ def map_write(wc: Cache, sector: int, data: memoryview) -> Piece:
         wc.allocated(first, n_blocks)
         stats[WRITES_ALLOCATE] += n_blocks
     else:
+        if n_blocks > 1 and not alone and not wc.unwritten:
+            return _overwrite(wc, sector, data, n_blocks)
         if n_blocks > 1:
             n_blocks = entries.cached_run(first, n_blocks)
         if not wc.overwrote_committed:
@@ -137,14 +142,44 @@ def map_write(wc: Cache, sector: int, data: memoryview) -> Piece:
     return _store_run(wc, first, n_blocks, data, fresh)
 
 
-def _store_run(wc: Cache, first: int, n_blocks: int, data: memoryview, fresh: bool) -> Piece:
-    """Store a piece's data, and see that it will be committed."""
-    config = wc.config
-    if wc.uncommitted_blocks >= config.autocommit_blocks:
+def _overwrite(wc: Cache, sector: int, data: memoryview, n_blocks: int) -> Piece:
+    """Store what is in place of a write that begins in place, its first hit counted."""
+    entries, stats, size = wc.entries, wc.stats, wc.config.block_size
+    write, data_start = wc.cache.write, wc.config.data_start
+    position = 0
+    failed = False
+    for first, length in entries.runs_in_place(sector, n_blocks):
+        if position:
+            is_new = entries.seq_counts[first] >= wc.seq_count
+            stats[WRITE_HITS_UNCOMMITTED if is_new else WRITE_HITS_COMMITTED] += 1
+        if not wc.overwrote_committed:
+            # In place: what a crash leaves of it is flushed with the next commit.
+            wc.overwrote_committed = entries.any_below(wc.seq_count, first, length)
+        stats[WRITES_ALLOCATE] += length - 1
+        _will_commit(wc)
+        end = position + length * size
+        try:
+            write(data_start + first * size, data[position:end])
+        except OSError:
+            failed = True
+        position = end
+    stats[WRITES] += position // size
+    return Piece(position >> 9, failed=failed)
+
+
+def _will_commit(wc: Cache) -> None:
+    """See that what was written will be committed."""
+    if wc.uncommitted_blocks >= wc.config.autocommit_blocks:
         wc.uncommitted_blocks = 0
         wc.enqueue(FLUSH)
     elif wc.autocommit_at is None:
         wc.schedule_autocommit()
+
+
+def _store_run(wc: Cache, first: int, n_blocks: int, data: memoryview, fresh: bool) -> Piece:
+    """Store a piece's data, and see that it will be committed."""
+    config = wc.config
+    _will_commit(wc)
     size = n_blocks * config.block_size
     failed = False
     try:

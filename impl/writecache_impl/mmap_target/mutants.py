@@ -106,16 +106,16 @@ def _count_wraps_early(wc: Cache) -> None:
         wc.entries.seq_counts[newest] = wc.seq_count
 
 
-def _overwrites_in_progress(wc: Cache, sector: int, data: memoryview) -> Any:
+def _overwrites_in_progress(wc: Cache, sector: int, data: memoryview, alone: bool = False) -> Any:
     """Overwrites a block in place while it is being copied."""
     index = wc.entries.find(sector)
     if index >= 0 and wc.entries.state[index] == entries.IN_PROGRESS:
         wc.entries.state[index] = entries.UNLISTED
         try:
-            return _map_write(wc, sector, data)
+            return _map_write(wc, sector, data, alone)
         finally:
             wc.entries.state[index] = entries.IN_PROGRESS
-    return _map_write(wc, sector, data)
+    return _map_write(wc, sector, data, alone)
 
 
 def _commit_only(self: clients.Clients) -> bool:
@@ -123,11 +123,11 @@ def _commit_only(self: clients.Clients) -> bool:
         return requests.map_flush(self._live())
 
 
-def _format_version_first(named: Any, size: Any, kind: Any) -> Any:
+def _format_version_first(named: Any, size: Any, kind: Any, block: bytes) -> Any:
     """Writes the version before the magic, as Linux does."""
     wc = construct._new(named, size, Superblock(version=1), kind)
     named.cache.write(named.start, bytes(wc.metadata[: named.arguments.block_size]))
-    return _format(named, size, kind)
+    return _format(named, size, kind, block)
 
 
 _format = construct._format
