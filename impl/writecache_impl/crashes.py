@@ -8,7 +8,7 @@ the reference shows, byte for byte.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -30,9 +30,9 @@ from writecache_impl.logging_kernels import tells_flushes_apart
 from writecache_impl.recording import HungError, record
 from writecache_models.crashing import Setting
 from writecache_models.judge import Report, judge
-from writecache_models.log_lines import Fenced, Stored
+from writecache_models.log_lines import FLUSH, Fenced, Stored
 from writecache_models.logged_crashes import Judged, judge_crashes
-from writecache_models.logged_moments import Happened, Image, Logged, Returned, Written
+from writecache_models.logged_moments import Happened, Image, Logged, Returned, Written, promises
 from writecache_models.trace import MEMORY_LOG, ONE_LOG, Trace
 from writecache_models.workloads import generate
 from writecache_spec.events import Device
@@ -116,14 +116,33 @@ def play(target: LinuxTarget, trace: Trace) -> list[Happened]:
     """
     session = target.open_trace(trace.header())
     happened: list[Happened] = []
+    failing: set[str] = set()
     for op in trace.ops:
         step = session.step(op)
         if session.ended:
             return happened
+        if op[0] in ("fail", "heal"):
+            failing = failing | {op[1]} if op[0] == "fail" else failing - {op[1]}
         if step is not None:
-            happened.append(Happened(op, "errno" in step, tuple(_log(session))))
+            log = (entry for entry in _log(session) if not _failed(entry, failing))
+            happened.append(Happened(op, "errno" in step, tuple(log)))
     session.end_logs()
+    if session.logs is not None and happened:
+        # Writes that no flush had logged: done by now, and not durable.
+        *before, last = happened
+        unflushed = (entry for entry in _log(session) if not promises(entry))
+        happened = [*before, last._replace(log=(*last.log, *unflushed))]
     return happened
+
+
+def _failed(entry: Logged, failing: Set[str]) -> bool:
+    """Whether this is a flush of a disk that says of each that it failed.
+
+    Only the disk's good part did it: nothing is sure to be durable by a flush that failed.
+    """
+    return (
+        isinstance(entry, Written) and bool(entry.flags & FLUSH) and entry.device.value in failing
+    )
 
 
 def _log(session: Session) -> Iterator[Logged]:

@@ -13,6 +13,8 @@ from writecache_impl.linux import LinuxTarget
 from writecache_impl.logging_kernels import tells_flushes_apart
 from writecache_impl.recording import record
 from writecache_models.crashing import Setting
+from writecache_models.devices import pattern
+from writecache_models.digests import content_digest
 from writecache_models.judge import judge
 from writecache_models.log_lines import FLUSH, FUA
 from writecache_models.logged_crashes import Found, judge_crashes
@@ -87,8 +89,10 @@ def _word(entry: Logged) -> str:
 
 def _activate(vector: Trace, found: Found, target: LinuxTarget, say: Callable[[str], None]) -> bool:
     """Let the kernel activate and read a content; whether it shows what the reference says."""
-    written = [op for op in vector.ops if op[0] == "write"][-1]
-    steps: list[Op] = [["open"], ["read", written[1], written[2]]]
+    written = [op for op in vector.ops if op[0] == "write"]
+    unit = min(n_sectors for _, _, n_sectors, _ in written)
+    first = {sector for _, begin, n, _ in written for sector in range(begin, begin + n, unit)}
+    steps: list[Op] = [["open"], *(["read", sector, unit] for sector in sorted(first))]
     crashed = replace(
         vector,
         name=f"{vector.name}-crashed",
@@ -102,6 +106,18 @@ def _activate(vector: Trace, found: Found, target: LinuxTarget, say: Callable[[s
     if judge(recorded, profile).divergence is not None:
         say("the reference does something else: this is a divergence, not the finding")
         return False
-    read = recorded.steps[-1][1].get("read")
-    say(f"{' '.join(map(str, steps[-1]))}: READS {read}: {found.what}, though the flush had ended")
-    return read is not None
+    reads = [(op, seen.get("read")) for op, seen in recorded.steps[1:]]
+    for op, read in reads:
+        say(f"{' '.join(map(str, op))}: READS {_name(read, op[2], written)}")
+    say(f"the promise that is broken: {found.what}")
+    return all(read is not None for _, read in reads)
+
+
+def _name(read: str | None, n_sectors: int, written: list[Op]) -> str:
+    """What so many sectors hold."""
+    known = {content_digest(bytes(n_sectors * SECTOR_SIZE)): "zeros"}
+    for _, first, size, tag in written:
+        for sector in range(first, first + size - n_sectors + 1):
+            content = pattern(sector, n_sectors, tag)
+            known[content_digest(content)] = f"write {tag} of {sector}+{n_sectors}"
+    return known.get(read or "", "something else")

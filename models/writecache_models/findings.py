@@ -10,6 +10,7 @@ that is missing.
 from typing import Final
 
 from writecache_models.finding import Finding, Path, Symptom, Synced, Trace, quiet_table
+from writecache_models.findings_failing import FAILING
 from writecache_models.findings_walked import WALKED
 from writecache_models.images import image_of
 from writecache_models.walking import events_of
@@ -151,7 +152,7 @@ _TRACED: Final = (
     ),
 )
 
-FINDINGS: Final = _TRACED + WALKED
+FINDINGS: Final = _TRACED + FAILING + WALKED
 """All of them."""
 
 

@@ -149,3 +149,12 @@ def test_the_stored_run_is_printed() -> None:
     assert done.code == 0
     assert "0 violations" in done.out
     assert command("explore", "--release", "--report", "--json").json["violations"] == {}
+
+
+def test_a_commit_whose_flush_does_not_fail_is_no_finding() -> None:
+    finding = finding_named("commit-after-failed-flush")
+    assert isinstance(finding.live, Trace)
+    ops = tuple(op for op in finding.live.ops if op[0] != "fail")
+    with LinuxTarget(SUITE) as target:
+        report = reproduce(finding._replace(live=finding.live._replace(ops=ops)), target)
+    assert not report.shown
