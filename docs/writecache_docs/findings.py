@@ -37,12 +37,18 @@ def page(finding: Finding, text: str) -> str:
 _NEXT: Final = "\n## "
 
 
+def _patch(path: Path) -> str:
+    """What the patch beside a page adds to it."""
+    patch = path.with_suffix(".patch")
+    return f"\n## The patch\n\n```diff\n{patch.read_text()}```\n" if patch.exists() else ""
+
+
 def pages() -> dict[str, str]:
     """All pages about findings, by path."""
     found = {}
     for finding in FINDINGS:
         path = PAGES / f"{finding.name}.md"
-        found[f"findings/{path.name}"] = page(finding, path.read_text())
+        found[f"findings/{path.name}"] = page(finding, path.read_text()) + _patch(path)
     if (
         others := {path.stem for path in PAGES.glob("*.md")}
         - {one.name for one in FINDINGS}
