@@ -41,7 +41,7 @@
       const changed = known && !known.has(JSON.stringify(row));
       const line = make("tr", { class: [changed ? "changed" : "", className(row)].join(" ").trim() || null });
       cells(row).forEach((cell, at) => {
-        const label = stack && at > (options.plain ?? 0) ? heads[at] : null;
+        const label = stack && at > (options.plain ?? 0) ? heads[at] || null : null;
         const kind = heads[at] === "there" ? "there" : null;
         line.append(make(at ? "td" : "th", { scope: at ? null : "row", "data-label": label, class: kind }, ...[cell].flat()));
       });
