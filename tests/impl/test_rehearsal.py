@@ -47,5 +47,5 @@ def test_the_rehearsal_goes_as_the_page_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["writecache writeback ssd.img --origin disk.img\n"])
 def test_a_rehearsal_without_a_line_fails(tmp_path: Path, line: str) -> None:
     script = "".join(BLOCKS)
-    assert script.count(line) == 1
+    assert line in script
     assert rehearse(tmp_path, script.replace(line, "")).returncode == 1

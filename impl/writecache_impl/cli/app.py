@@ -30,12 +30,13 @@ from writecache_impl.cli.findings import findings
 from writecache_impl.cli.fuzz import fuzz
 from writecache_impl.cli.kernel import kernel
 from writecache_impl.cli.prove import prove
+from writecache_impl.cli.repairing import repair_command
 from writecache_impl.cli.serve import serve_command
 from writecache_impl.cli.showing import show
 from writecache_impl.cli.signals import Ended, raised
 from writecache_impl.cli.telling import explain_command, size_command
 from writecache_impl.cli.vectors import vectors
-from writecache_impl.cli.viewing import repair_command, view_command
+from writecache_impl.cli.viewing import view_command
 from writecache_impl.cli.writing import undo_command, writeback_command
 from writecache_impl.linux import UNUSABLE, KernelUnavailable, KernelUnknown, one_line
 from writecache_impl.tools.errors import ToolError

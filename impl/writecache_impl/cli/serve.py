@@ -1,10 +1,8 @@
 """`writecache serve`: the engine as a network block device."""
 
-import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -12,20 +10,12 @@ import click
 from writecache_impl.cli.common import print_json
 from writecache_impl.cli.exits import FINE, PROBLEMS
 from writecache_impl.cli.images import AS_JSON, PATH, Size
+from writecache_impl.cli.serving import SOCKET, TCP, listen, stop_on_signals
 from writecache_impl.engine import Engine, EngineError
-from writecache_impl.nbd import Export, Server, listen_tcp, listen_unix
+from writecache_impl.engine.bus_errors import end_in_a_line
+from writecache_impl.nbd import Export, Server
 from writecache_impl.nbd.control import Control, ask
-from writecache_impl.nbd.sockets import parse_address, uri
-
-
-def _address(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[str, int] | None:
-    """HOST:PORT."""
-    try:
-        return None if value is None else parse_address(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error), context, parameter) from error
+from writecache_impl.nbd.sockets import uri
 
 
 @click.command("serve")
@@ -43,10 +33,8 @@ def _address(
 @click.option(
     "--option", "options", multiple=True, help="Of the table, as 'high_watermark 60'; repeatable."
 )
-@click.option("--socket", "path", type=PATH, help="The Unix socket to listen at; or nbd.sock.")
-@click.option(
-    "--tcp", callback=_address, metavar="[HOST:]PORT", help="Listen there; without HOST: loopback."
-)
+@SOCKET
+@TCP
 @click.option("--name", default="", help="Of the export; by default empty.")
 @click.option(
     "--on-exit",
@@ -126,18 +114,19 @@ def _serve(
     if table is None:
         words = " ".join(options).split()
         table = " ".join([mode, "ORIGIN", "CACHE", str(block_size), str(len(words)), *words])
+    end_in_a_line(
+        f"writecache: {cache}: it was cut, or cannot be read, while it was mapped: the server has "
+        "ended as by a crash, and what had been flushed is there",
+        PROBLEMS,
+    )
     engine = Engine.open(table, cache, origin)
     try:
         with ExitStack() as ends:
-            listening = []
-            if tcp is not None:
-                listening.append(ends.enter_context(listen_tcp(*tcp)))
-            if path is not None or tcp is None:
-                listening.append(ends.enter_context(listen_unix(path or Path("nbd.sock"))))
+            listening = listen(ends, path, tcp)
             if control is not None:
                 ends.callback(Control(engine, control).stop)
             server = Server(Export.of(engine, name), listening)
-            _stop_on_signals(server)
+            stop_on_signals(server)
             _announce(engine, [uri(sock, name) for sock in listening], as_json)
             server.run()
     except BaseException:
@@ -160,13 +149,3 @@ def _announce(engine: Engine, uris: list[str], as_json: bool) -> None:
     else:
         print(f"{size:,} bytes in blocks of {block_size}: {' '.join(uris)}")
     sys.stdout.flush()
-
-
-def _stop_on_signals(server: Server) -> None:
-    """Let signals end it; a second one changes nothing, for nothing is waited for without need."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        server.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)

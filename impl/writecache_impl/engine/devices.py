@@ -72,7 +72,7 @@ class _OpenFile(Device):
 
     def check_size(self) -> None:
         """Raise OSError where the file has been cut since it was opened."""
-        if self.regular and os.fstat(self.fd).st_size < self.size:
+        if self.regular and os.lseek(self.fd, 0, os.SEEK_END) < self.size:
             raise OSError(errno.EIO, f"{self.name} has been truncated")
 
     def flush(self) -> None:
@@ -143,9 +143,10 @@ class MappedDevice(_OpenFile):
     """Mapped into memory; a store is a write, a load a read.
 
     A regular file gets all its blocks when it is opened: a store into a hole that finds no room
-    would end the process.  So does a store or a load behind the end of a file that was cut under
-    it, or a load that the disk fails; `FileDevice` reports these instead.  The process then ends as
-    by a crash, and what was durable stays.
+    would end the process.  Whether a file was cut under it is looked at before each store and each
+    load, and reported.  A file that is cut within one, and a load that the disk fails, end the
+    process, as by a crash, and what was durable stays (`FileDevice` reports these, too; how they
+    can end in a line: `bus_errors`).
 
     A store may be on its way to the disk while the next one changes the same sector.  The engine
     therefore changes no more of a sector that recovery reads than one word of 8 bytes at a time.
@@ -165,10 +166,12 @@ class MappedDevice(_OpenFile):
 
     def read(self, offset: int, size: int) -> bytes:
         """Load."""
+        self.check_size()
         return self.map[offset : offset + size]
 
     def write(self, offset: int, data: bytes | memoryview, fua: bool = False) -> None:
         """Store; with `fua` wait until the pages are on the disk."""
+        self.check_size()
         end = offset + len(data)
         self.map[offset:end] = data
         if fua:

@@ -40,6 +40,7 @@ INFO_BLOCK_SIZE: Final = 3
 # What an export can do
 
 HAS_FLAGS: Final = 1 << 0
+READ_ONLY: Final = 1 << 1
 SEND_FLUSH: Final = 1 << 2
 SEND_FUA: Final = 1 << 3
 SEND_TRIM: Final = 1 << 5

@@ -3,7 +3,8 @@
 A request is looked at first, and one that is refused changes nothing:
 
   * unknown commands and flags, nothing to do, what is no whole blocks: EINVAL;
-  * behind the end: ENOSPC for what writes, else EINVAL.
+  * behind the end: ENOSPC for what writes, else EINVAL;
+  * what writes to an export that is only read: EPERM.
 
 Then the engine does it, and what it promises is the client's: a reply to a write is not a promise
 before a flush, a reply to a flush covers every write that was replied to, on any connection.
@@ -11,9 +12,8 @@ Trimming and zeroing with FUA end with a flush, which promises more than was ask
 """
 
 import errno
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from writecache_impl.engine import Engine
 from writecache_impl.nbd.protocol import (
     CAN_MULTI_CONN,
     CMD_FLUSH,
@@ -26,6 +26,7 @@ from writecache_impl.nbd.protocol import (
     FLAG_NO_HOLE,
     HAS_FLAGS,
     MAXIMUM_PAYLOAD,
+    READ_ONLY,
     SEND_DF,
     SEND_FLUSH,
     SEND_FUA,
@@ -38,6 +39,7 @@ from writecache_impl.nbd.protocol import (
 )
 
 BEHIND_END: Final = "behind the end"
+ONLY_READ: Final = "it is only read"
 _PIECE: Final = 2**20
 _ZEROS: Final = bytes(_PIECE)
 _RANGED: Final = (CMD_READ, CMD_WRITE, CMD_TRIM, CMD_WRITE_ZEROES)
@@ -59,24 +61,50 @@ _ERRORS: Final = {
 """Errno to the protocol's number; a closed engine is a server that shuts down."""
 
 
+class Device(Protocol):
+    """What is served: the engine, or what is like it to a client.  Any thread may call."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def block_size(self) -> int:
+        """Bytes."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read whole blocks; raises OSError, as all of them."""
+
+    def write(self, offset: int, data: bytes | memoryview, *, fua: bool = False) -> None:
+        """Write whole blocks."""
+
+    def discard(self, offset: int, size: int) -> None:
+        """Forget whole blocks."""
+
+    def flush(self) -> None:
+        """Make all that was written durable."""
+
+
 class Export(NamedTuple):
     """What clients see."""
 
-    engine: Engine
+    device: Device
     name: str
     size: int
     """Bytes."""
     block_size: int
     """Bytes: requests are whole blocks."""
+    read_only: bool = False
 
     @classmethod
-    def of(cls, engine: Engine, name: str = "") -> "Export":
-        """An engine under a name."""
-        return cls(engine, name, engine.size, engine.block_size)
+    def of(cls, device: Device, name: str = "", read_only: bool = False) -> "Export":
+        """A device under a name."""
+        return cls(device, name, device.size, device.block_size, read_only)
 
     def flags(self, structured: bool) -> int:
         """The transmission flags; `structured`: these replies have been agreed on."""
-        flags = HAS_FLAGS | SEND_FLUSH | SEND_FUA | SEND_TRIM | SEND_WRITE_ZEROES | CAN_MULTI_CONN
+        flags = HAS_FLAGS | SEND_FLUSH | CAN_MULTI_CONN
+        flags |= READ_ONLY if self.read_only else SEND_FUA | SEND_TRIM | SEND_WRITE_ZEROES
         return flags | SEND_DF if structured else flags
 
 
@@ -94,6 +122,8 @@ def refusal(export: Export, request: Request, structured: bool) -> str:
         return "a flush has no range" if offset or length else ""
     if not length:
         return "nothing to do"
+    if export.read_only and request.command != CMD_READ:
+        return ONLY_READ
     if (offset | length) % export.block_size:
         return f"no whole blocks of {export.block_size} bytes"
     if request.command == CMD_READ and length > MAXIMUM_PAYLOAD:
@@ -111,9 +141,10 @@ def perform(
     if problem:
         writes = request.command in (CMD_WRITE, CMD_WRITE_ZEROES)
         error = errno.ENOSPC if writes and problem is BEHIND_END else errno.EINVAL
+        error = errno.EPERM if problem is ONLY_READ else error
     else:
         try:
-            data = _ask(export.engine, request, payload)
+            data = _ask(export.device, request, payload)
         except OSError as failure:
             error = _ERRORS.get(failure.errno or errno.EIO, errno.EIO)
             problem = failure.strerror or "failed"
@@ -126,7 +157,7 @@ def perform(
     return [data_chunk(request.cookie, request.offset, len(data)), data]
 
 
-def _ask(engine: Engine, request: Request, payload: bytes | memoryview) -> bytes:
+def _ask(engine: Device, request: Request, payload: bytes | memoryview) -> bytes:
     fua = bool(request.flags & FLAG_FUA)
     if request.command == CMD_READ:
         return engine.read(request.offset, request.length)
@@ -142,7 +173,7 @@ def _ask(engine: Engine, request: Request, payload: bytes | memoryview) -> bytes
     return b""
 
 
-def _write_zeros(engine: Engine, offset: int, end: int) -> None:
+def _write_zeros(engine: Device, offset: int, end: int) -> None:
     """Write zeros: a discard promises none."""
     for begin in range(offset, end, _PIECE):
         engine.write(begin, memoryview(_ZEROS)[: end - begin])
