@@ -17,7 +17,9 @@ N_BLOCKS, N_PLACES = 40, 60
 BY_BLOCK: list[list[Any]] = [["read", place * 8, 8] for place in range(N_PLACES)]
 """A larger read of persistent memory can be wrong (the finding remainder-begins-too-early)."""
 TABLES = {
+    "bullseye": "s ORIGIN CACHE 4096 2 autocommit_time 3600000",
     "bookworm": "s ORIGIN CACHE 4096 4 autocommit_time 3600000 pause_writeback 0",
+    "trixie": "s ORIGIN CACHE 4096 4 autocommit_time 3600000 pause_writeback 0",
     "sid": "s ORIGIN CACHE 4096 4 autocommit_time 3600000 pause_writeback 0",
     "bookworm-pmem": "p ORIGIN CACHE 4096 2 autocommit_time 3600000",
 }

@@ -38,7 +38,7 @@ def draw(seed: str, n_ops: int = 30) -> Story:
     pmem_mode = random.random() < 0.25
     block_size = random.choice((512, 512, 1024, 4096))
     sectors = block_size // SECTOR_SIZE
-    n_blocks = random.choice((2, 3, 4, 6, 9))
+    n_blocks = random.choice((2, 3, 4, 6, 9, 13, 33))
     metadata = -(-(64 + 16 * n_blocks) // block_size) * sectors
     cache_sectors = metadata + n_blocks * sectors
     if pmem_mode:
