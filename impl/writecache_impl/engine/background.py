@@ -166,7 +166,9 @@ class Stepper(Background):
                 return True
         if self._passes:
             for runs in self._passes:
-                self._to_copy += as_linux_ends(runs, wc.config.block_sectors)
+                self._to_copy += as_linux_ends(
+                    runs, wc.config.block_sectors, wc.config.writeback_fua
+                )
             self._passes.clear()
         if self._to_copy:
             run = self._to_copy.pop(0)
@@ -215,11 +217,14 @@ class Stepper(Background):
         return max(min(moments), self.now + 1) if moments else None
 
 
-def as_linux_ends(runs: list[Run], block_sectors: int) -> list[Run]:
+def as_linux_ends(runs: list[Run], block_sectors: int, fua: bool) -> list[Run]:
     """Runs of one pass in the order in which Linux's block layer ends them.
 
-    Their reads are merged, where they are neighbours on the cache, then their writes.
+    Their reads are merged, where they are neighbours on the cache, then their writes; of what is
+    written with FUA nothing is.
     """
+    if fua:
+        return runs
     if runs and isinstance(runs[0].blocks, range):
         runs = merged(runs, lambda run: run.blocks[0], 1)
     return merged(runs, lambda run: run.sector, block_sectors)
