@@ -60,7 +60,8 @@ class UndoLog:
         self._batch = batch
         self.torn = image.size - end
         """Bytes at the end that are no record."""
-        self._waiting: list[bytes] = []
+        self._n_durable = batch - 1
+        self._waiting: list[bytes | memoryview] = []
 
     @property
     def state(self) -> Kind | None:
@@ -71,7 +72,7 @@ class UndoLog:
     @property
     def is_unused(self) -> bool:
         """Whether no record is durable: no change has begun."""
-        return self._batch == 1
+        return not self._n_durable
 
     def remove(self) -> None:
         """Remove the file: nothing has to be taken back."""
@@ -82,15 +83,27 @@ class UndoLog:
         """Close the file."""
         self.image.close()
 
-    def keep(
-        self, kind: Kind, offset: int, old: bytes, new: bytes | memoryview, last: bool = True
-    ) -> None:
+    def keep(self, kind: Kind, offset: int, old: bytes, new: bytes, last: bool = True) -> None:
         """Take down what is about to be written over; `sync` makes it durable."""
+        self.keep_summed(kind, offset, old, zlib.crc32(new), last)
+
+    def keep_summed(
+        self,
+        kind: Kind,
+        offset: int,
+        old: bytes | memoryview,
+        new_checksum: int,
+        last: bool = True,
+    ) -> None:
+        """The same, by the checksum of what is to be written.
+
+        The old bytes are not copied: they have to stay as they are until they are written.
+        """
         flags = _LAST_WRITE * last
-        if not any(old[:64]) and not any(old):
-            self._append(kind, flags | _ZEROS, offset, len(old), b"", zlib.crc32(new))
+        if not any(old[:64]) and bytes(old) == bytes(len(old)):
+            self._append(kind, flags | _ZEROS, offset, len(old), b"", new_checksum)
         else:
-            self._append(kind, flags, offset, len(old), old, zlib.crc32(new))
+            self._append(kind, flags, offset, len(old), old, new_checksum)
 
     def mark(self, kind: Kind) -> None:
         """Append a record without data, and make it durable."""
@@ -99,7 +112,13 @@ class UndoLog:
         self.sync()
 
     def _append(
-        self, kind: Kind, flags: int, offset: int, length: int, data: bytes, new_checksum: int
+        self,
+        kind: Kind,
+        flags: int,
+        offset: int,
+        length: int,
+        data: bytes | memoryview,
+        new_checksum: int,
     ) -> None:
         flags |= _FIRST * (not self._waiting)
         fields = _MARK, kind, flags, self._batch, new_checksum, offset, length, 0
@@ -109,10 +128,20 @@ class UndoLog:
 
     def sync(self) -> None:
         """Write what waits, and make it durable."""
-        if not self._waiting:
+        self.write(self.batch())
+
+    def batch(self) -> list[bytes | memoryview]:
+        """What waits, to be given to `write`; from now on another batch is taken down."""
+        taken, self._waiting = self._waiting, []
+        self._batch += bool(taken)
+        return taken
+
+    def write(self, taken: list[bytes | memoryview]) -> None:
+        """Write a batch, and make it durable.  Batches come here as they were taken."""
+        if not taken:
             return
-        for first in range(0, len(self._waiting), _TOGETHER):
-            some = self._waiting[first : first + _TOGETHER]
+        for first in range(0, len(taken), _TOGETHER):
+            some = taken[first : first + _TOGETHER]
             size = sum(map(len, some))
             try:
                 done = os.pwritev(self.image.fd, some, self.end)
@@ -122,9 +151,8 @@ class UndoLog:
             if done < size:
                 self.image.write(self.end + done, b"".join(some)[done:])
             self.end += size
-        self._waiting.clear()
         self.image.sync()
-        self._batch += 1
+        self._n_durable += 1
 
     def old(self, place: Place) -> bytes:
         """The bytes that were there."""
