@@ -116,7 +116,7 @@ def test_a_log_that_is_not_synced_would_not_take_back(
 
 def test_killed_at_random_moments_it_comes_to_an_end(tmp_path: Path) -> None:
     rng = random.Random(7)
-    n_blocks = 4096
+    n_blocks = 20480  # three batches
     sectors = rng.sample(range(2 * n_blocks), n_blocks)
     image = cache([(8 * sector, 3) for sector in sectors], block_size=4096)
     slow = bytes(16 * n_blocks * 512)
