@@ -104,8 +104,7 @@ def map_write(wc: Cache, sector: int, data: memoryview, alone: bool = False) -> 
 
     Pieces in place that follow each other are done together, unless one is to be done `alone`.
     """
-    entries, stats = wc.entries, wc.stats
-    config = wc.config
+    entries, stats, config = wc.entries, wc.stats, wc.config
     n_blocks = len(data) // config.block_size
     if wc.error:
         stats[WRITES] += n_blocks
