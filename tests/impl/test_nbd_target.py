@@ -58,6 +58,15 @@ def test_the_summary_says_that_no_power_failed() -> None:
     assert "its power has not failed: what is durable has not been judged" in done.out
 
 
+def test_what_kernels_were_asked_at_once_is_asked_of_the_engines_server() -> None:
+    with served() as running:
+        uri = f"nbd+unix:///?socket={running.address}"
+        vectors = Path(__file__).parents[1] / "vectors" / "sid-crowds.jsonl.xz"
+        done = command("vectors", "check", "--target", uri, vectors, "--json")
+    assert done.code == 0, done.err
+    assert done.json["steps"] > 100
+
+
 def test_nbdkit_is_judged() -> None:
     assert shutil.which("nbdkit"), "needs the package nbdkit"
     with folder() as path:

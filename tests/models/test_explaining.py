@@ -3,7 +3,16 @@
 import pytest
 from toy_target import Toy
 
-from writecache_models.conformance import Ability, Devices, Facts, Level, Target, Violation, play
+from writecache_models.conformance import (
+    Ability,
+    Devices,
+    Facts,
+    Level,
+    RefusedError,
+    Target,
+    Violation,
+    play,
+)
 from writecache_models.conformance.explaining import History
 from writecache_models.contract import ZERO
 from writecache_models.devices import pattern
@@ -111,6 +120,42 @@ def test_zeros_and_discards_are_named_as_such() -> None:
     assert history.expected(1, [ZERO]) == "zeros (zeroes at step 2)"
     assert history.expected(3, [ZERO]) == "zeros (as at first)"
     assert history.expected(2, [b"x" * 512]) == "what it held at first"
+
+
+class Several(Toy):
+    """Right: it does one request after the other."""
+
+    facts = Facts("several", Level.CONTRACT, frozenset({Ability.TOGETHER, Ability.FUA}))
+
+    def together(self, requests: list[Op]) -> list[bytes | RefusedError | None]:
+        results: list[bytes | RefusedError | None] = []
+        for name, *place in requests:
+            if name == "read":
+                results.append(self.read(*place))
+            else:
+                self.write(place[0], pattern(*place), fua=name != "write")
+                results.append(None)
+        return results
+
+
+class Deaf(Several):
+    """Wrong: it does not write among others."""
+
+    def together(self, requests: list[Op]) -> list[bytes | RefusedError | None]:
+        return super().together([op if op[0] == "read" else ["read", 0, 1] for op in requests])
+
+
+@pytest.mark.parametrize("name", ["write", "write_fua", "write_dsync"])
+def test_what_is_written_among_others_is_written(name: str) -> None:
+    ops: tuple[Op, ...] = (["open"], WRITE, ["together", [name, 1, 1, 6], ["read", 0, 1]], READ)
+    trace = Trace(
+        name="several", kernel=None, target=None, table="s ORIGIN CACHE 512 0", cache_sectors=8,
+        origin_sectors=4, steps=tuple((op, {}) for op in ops),
+    )  # fmt: skip
+    verdict = play(Several(), trace)
+    assert verdict.violation is None
+    assert verdict.steps == 4
+    assert told(Deaf(), *ops).endswith("expected write 6 (step 2)")
 
 
 def test_the_origin_after_a_message_is_told_of_too() -> None:

@@ -159,7 +159,7 @@ class NbdTarget(Target):
                 return Request(nbd.CMD_TRIM, offset, length)
             case "zeroes":
                 return Request(nbd.CMD_WRITE_ZEROES, offset, length)
-        flags = nbd.FLAG_FUA if name == "write_fua" else 0
+        flags = nbd.FLAG_FUA if name in ("write_fua", "write_dsync") else 0
         return Request(nbd.CMD_WRITE, offset, length, flags, pattern(*arguments))
 
     def _ask(self, request: Request) -> bytes:

@@ -61,10 +61,10 @@ class Asked:
         """Tell the contract of a request that begins."""
         name, *arguments = op
         match name:
-            case "write" | "write_fua":
+            case "write" | "write_fua" | "write_dsync":
                 sector, n_sectors, tag = arguments
                 values = values_of(pattern(sector, n_sectors, tag))
-                return self.contract.write(sector, values, fua=name == "write_fua")
+                return self.contract.write(sector, values, fua=name != "write")
             case "discard":
                 return self.contract.discard(*arguments)
             case "zeroes":

@@ -29,6 +29,8 @@ _REQUESTS: Final = ("read", "write", "write_fua", "write_dsync", "flush", "disca
 def needed_by(op: Op) -> frozenset[Ability]:
     """What a target must be able to do for an operation; an `open` of an open device is not seen.
 
+    `write_dsync` is a write and a flush, among others a write with FUA.
+
     >>> sorted(needed_by(["together", ["flush"], ["write_fua", 0, 8, 1]]))
     [<Ability.FUA: 'fua'>, <Ability.TOGETHER: 'together'>]
     """
@@ -37,7 +39,9 @@ def needed_by(op: Op) -> frozenset[Ability]:
         return frozenset({Ability.CRASH_WITHIN if op[2] else Ability.CRASH})
     needed = frozenset({_NEEDS[name]}) if name in _NEEDS else frozenset()
     if name == TOGETHER:
-        inner = (request for client in op[1:] for request in script_of(client))
+        inner = [request for client in op[1:] for request in script_of(client)]
+        if any(request[0] == "write_dsync" for request in inner):
+            needed |= {Ability.FUA}
         return needed.union(*map(needed_by, inner))
     return needed
 
