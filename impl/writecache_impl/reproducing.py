@@ -90,7 +90,7 @@ def _vector(finding: Finding, trace: Trace, target: LinuxTarget) -> Vector:
         cache_sectors=trace.cache_sectors,
         origin_sectors=trace.origin_sectors,
         cache_image=trace.cache_image,
-        extra=trace.delays,
+        extra={**trace.delays, **trace.poisons},
         steps=tuple((op, {}) for op in trace.ops),
     )
 
@@ -163,6 +163,8 @@ def _differs(seen: Observation, promised: Observation) -> str | None:
         return "THE KERNEL DIES"
     if seen.get("hang") and not promised.get("hang"):
         return "THE KERNEL DOES NOT COME BACK"
+    if seen.get("returned") and promised.get("errno"):
+        return f"SUCCESS ({seen['returned']}), AND NOTHING IS LOADED: {promised['errno']} is due"
     if "read" in seen and promised.get("errno") == REFUSED:
         return f"READS {seen['read']}, where nothing may be read"
     if "read" in seen and seen["read"] != promised.get("read"):

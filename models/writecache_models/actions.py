@@ -63,5 +63,7 @@ class Outcome(NamedTuple):
     message: str | None = None
     """The constructor's, where it refused."""
     data: bytes | None = None
+    returned: int = 0
+    """By a load that returns a number which is no errno: nothing was loaded."""
     parts: "tuple[Outcome, ...]" = ()
     """What each of several operations at once returned."""

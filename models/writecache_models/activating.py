@@ -127,6 +127,8 @@ def judge(given: Table, profile: Profile) -> str | None:
     if reads is None and not isinstance(made.result, Refusal):
         return "accepted, though nothing of the device is read"
     if isinstance(made.result, Refusal):
+        if made.result.returned:
+            return "a refusal that is reported as success"
         return None if made.result.errno and made.result.message else "a refusal without a reason"
     return _judge_cache(given, profile, made.result)
 

@@ -134,7 +134,8 @@ class Core(ABC):
 
     def _failing(self, effects: Sequence[Effect], start_sector: Sector) -> frozenset[int]:
         """Numbers of the I/Os among effects, counted from 0, that meet a fault."""
-        ios = [effect for effect in effects if isinstance(effect, WriteMetadata | FlushDevice)]
+        kinds = WriteMetadata | FlushDevice | LoadBlock
+        ios = [effect for effect in effects if isinstance(effect, kinds)]
         return frozenset(
             number for number, effect in enumerate(ios) if self._meets_fault(effect, start_sector)
         )
@@ -145,9 +146,14 @@ class Core(ABC):
         elif not self.devices.fails_flush(effect.device):
             self.devices.flush(effect.device)
 
-    def _meets_fault(self, effect: WriteMetadata | FlushDevice, start_sector: Sector) -> bool:
+    def _meets_fault(
+        self, effect: WriteMetadata | FlushDevice | LoadBlock, start_sector: Sector
+    ) -> bool:
         if isinstance(effect, FlushDevice):
             return self.devices.fails_flush(effect.device)
+        if isinstance(effect, LoadBlock):
+            place = cache_sector(self._live().config, effect.block)
+            return self.devices.spoils(place, effect.bio.n_sectors)
         first = start_sector + effect.first_sector
         return self.devices.fails(Device.CACHE, first, effect.n_sectors, writes=True)
 

@@ -91,6 +91,11 @@ class Devices:
         fault = self.faults.get(device)
         return fault is not None and bool(fault.hit(sector, n_sectors, writes))
 
+    def spoils(self, sector: int, n_sectors: int) -> bool:
+        """Whether the processor cannot load these sectors of persistent memory whole."""
+        fault = self.faults.get(Device.CACHE)
+        return fault is not None and fault.spoils(sector, n_sectors)
+
     def fails_flush(self, device: Device) -> bool:
         """Whether a flush fails."""
         fault = self.faults.get(device)
@@ -255,18 +260,29 @@ class Devices:
         """
         if self.fails(Device.CACHE, start_sector, n_sectors, writes=False):
             return None
+        if self.spoils(start_sector, 1):
+            return None
         try:
             return decode_superblock(self.cache.read(bytes_of(start_sector), SUPERBLOCK_SIZE))
         except IndexError:
             return None
 
-    def metadata(self, config: Config) -> tuple[Superblock, tuple[MemoryEntry, ...]] | None:
+    def metadata(self, config: Config) -> tuple[Superblock, tuple[MemoryEntry | None, ...]] | None:
         """Superblock and entries as a resume reads them; None where they cannot be read."""
         if self.fails(Device.CACHE, config.start_sector, config.metadata_sectors, writes=False):
             return None
         size = SUPERBLOCK_SIZE + config.n_blocks * ENTRY_SIZE
         content = self.cache.read(bytes_of(config.start_sector), size)
-        return decode_superblock(content), tuple(decode_entries(content[SUPERBLOCK_SIZE:]))
+        superblock, entries = decode_superblock(content), decode_entries(content[SUPERBLOCK_SIZE:])
+        if self.faults and self.spoils(config.start_sector, config.metadata_sectors):
+            if self.spoils(config.start_sector, 1):
+                return None
+            places = range(SUPERBLOCK_SIZE, size, ENTRY_SIZE)
+            return superblock, tuple(
+                None if self.spoils(config.start_sector + place // SECTOR_SIZE, 1) else entry
+                for place, entry in zip(places, entries, strict=True)
+            )
+        return superblock, tuple(entries)
 
     def digests(
         self, start_sectors: Iterable[Sector], known: frozenset[Range]

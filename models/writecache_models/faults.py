@@ -18,6 +18,9 @@ class FaultKind(Enum):
     """Reads and writes fail; a flush is not sent there, and succeeds."""
     FLAKEY = "flakey"
     """With `error_writes`: writes fail, and every flush of the device; reads succeed."""
+    POISON = "poison"
+    """No target but persistent memory itself: what the processor loads from there fails, stores
+    and what a disk reads by itself do not."""
 
 
 class Fault(NamedTuple):
@@ -33,8 +36,15 @@ class Fault(NamedTuple):
 
     def hit(self, sector: int, n_sectors: int, writes: bool) -> range:
         """The sectors among these on which an I/O fails."""
-        if not writes and self.kind is FaultKind.FLAKEY:
+        if self.kind is FaultKind.POISON or (not writes and self.kind is FaultKind.FLAKEY):
             return range(0)
+        return self._among(sector, n_sectors)
+
+    def spoils(self, sector: int, n_sectors: int) -> bool:
+        """Whether the processor cannot load these sectors whole."""
+        return self.kind is FaultKind.POISON and bool(self._among(sector, n_sectors))
+
+    def _among(self, sector: int, n_sectors: int) -> range:
         return range(max(sector, self.sectors.start), min(sector + n_sectors, self.sectors.stop))
 
 

@@ -27,6 +27,7 @@ class Symptom(Enum):
     PANIC = "the kernel dies"
     HANG = "an operation never ends"
     DEAD = "the cache cannot be activated any more"
+    MISTOLD = "a failure is reported as success"
     ERROR = "the cache comes up with an error, and refuses to write"
 
 
@@ -51,6 +52,11 @@ class Trace(NamedTuple):
         """What a vector's header says of how slow the devices are."""
         delays = {"cache_delay": self.cache_delay, "origin_delay": self.origin_delay}
         return {name: delay for name, delay in delays.items() if delay}
+
+    @property
+    def poisons(self) -> dict[str, bool]:
+        """What the header says of memory errors."""
+        return {"poison": True} if any("poison" in op for op in self.ops) else {}
 
 
 class Path(NamedTuple):

@@ -150,6 +150,21 @@ _TRACED: Final = (
         profile="1.6.0-6.1-amd64",
         kernels="6.1",
     ),
+    Finding(
+        "unreadable-superblock-loads",
+        "A table whose superblock cannot be read is reported as loaded",
+        Symptom.MISTOLD,
+        "the count of bytes that could not be copied is returned where an errno belongs",
+        Repair.UNREADABLE_IS_AN_ERROR,
+        Trace(
+            "p ORIGIN CACHE 4096 2 autocommit_time 3600000",
+            16,
+            8,
+            (["fail", "cache", "poison", 0, 1], ["open"]),
+        ),
+        profile="1.6.0-6.1-amd64",
+        kernels="6.1",
+    ),
 )
 
 FINDINGS: Final = _TRACED + FAILING + WALKED

@@ -79,7 +79,8 @@ class Machine(Several):
         if isinstance(construction.result, Broken):
             raise PanicError(construction.result.reason)
         if isinstance(construction.result, Refusal):
-            return Outcome(*construction.result)
+            errno, message, returned = construction.result
+            return Outcome(errno or None, message, returned=returned)
         if self.wc is not None and not self.wc.suspended:
             self.suspend()
         if sectors_of(len(self.devices.origin)) % construction.result.config.block_sectors:

@@ -128,7 +128,9 @@ def observe(machine: Machine, op: Op, outcome: Outcome, digests: bool = True) ->
     seen: Observation = {} if begun else {"status": machine.status()}
     if outcome.message:
         seen["error"] = outcome.message
-    if op[0] == "open" and not outcome.errno:
+    if outcome.returned:
+        seen["returned"] = outcome.returned
+    if op[0] == "open" and not (outcome.errno or outcome.returned):
         seen["table"] = machine.table()
     seen |= _returned(outcome)
     if outcome.parts:
@@ -170,7 +172,10 @@ def still_possible(machine: Machine, seen: Observation) -> bool:
 
 _DIGESTS: Final = ("cache", "origin", "log")
 """What a recorder may leave out."""
-_COMPARED: Final = ("panic", "hang", "status", "table", "errno", "error", "read", TOGETHER)
+_COMPARED: Final = (
+    *("panic", "hang", "status", "table", "errno", "returned", "error", "read"),
+    TOGETHER,
+)
 
 
 def agrees(expected: Observation, seen: Observation) -> bool:

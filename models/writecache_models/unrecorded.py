@@ -21,7 +21,6 @@ OF_REPAIRS: Final = ("mends(", "must_stop(", "wc.unwritten", "ALL_REPAIRS")
 _IO_ERROR: Final = (
     "an I/O error under persistent memory: the emulated machine has no target for that"
 )
-_MEMORY_ERROR: Final = "a hardware memory error: recorders inject none"
 _EXHAUSTIVE: Final = "there is no other case"
 _MISUSE: Final = "misuse of the function, which no kernel commits"
 _NO_PACKAGE: Final = "6.12.117 and later in its series: no packaged user-mode kernel yet"
@@ -83,13 +82,9 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
     },
     "map": {
         "case Op.DISCARD: -> exit": _EXHAUSTIVE,
-        'case BioPrivate.FAILED: -> transcript.tell(Complete(event.bio, "EIO"))': _MEMORY_ERROR,
         "case BioPrivate.IN_PROGRESS | BioPrivate.FUA_IN_PROGRESS: -> exit": _EXHAUSTIVE,
         "if event.private is BioPrivate.FUA_IN_PROGRESS and not event.failed: -> "
         "wc = wc._replace(flush_list=(*wc.flush_list, event.bio))": _NO_PACKAGE,
-    },
-    "map_pmem": {
-        "if transcript.has_failed: -> remap = transcript.effects.pop()": _MEMORY_ERROR,
     },
     "map_write": {
         "if not run.overwrites or overwrites_count: -> return stats._replace(": _NO_PACKAGE,
@@ -99,12 +94,6 @@ UNRECORDED: Final[dict[str, dict[str, str]]] = {
         "if found is None: -> "
         'raise ValueError(f"{release!r} does not begin with a kernel\'s version")': _MISUSE,
         _by_itself('return ".".join(map(str, self.target_version))'): "for people",
-    },
-    "resume": {
-        "if wc.config.pmem_mode: -> "
-        'complaint = "hardware memory error when reading superblock"': _MEMORY_ERROR,
-        "if entry is None: -> "
-        'complaint = "hardware memory error when reading metadata entry"': _MEMORY_ERROR,
     },
     "step": {
         "case Resume(): -> case _:": _EXHAUSTIVE,

@@ -148,6 +148,8 @@ def parse_step(record: dict[str, Any], where: str) -> tuple[Op, Observation]:
         value = record.get(key)
         if value is not None and not isinstance(value, str):
             raise VectorError(f"{where}: {key} is not a string")
+    if type(record.get("returned", 0)) is not int:
+        raise VectorError(f"{where}: returned is not a whole number")
     parts = record.get(TOGETHER, [])
     if not isinstance(parts, list) or not all(isinstance(part, dict | list) for part in parts):
         raise VectorError(f"{where}: {TOGETHER} is not a list of objects")

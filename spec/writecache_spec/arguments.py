@@ -51,9 +51,11 @@ class Refusal(NamedTuple):
     """Why a table was not accepted."""
 
     errno: str
-    """Symbolic, without its sign."""
+    """Symbolic, without its sign; empty where `returned` takes its place."""
     message: str
     """The kernel's own, as it stands in its log."""
+    returned: int = 0
+    """A positive number that loading the table returns by mistake: success to whoever asked."""
 
 
 class Arguments(NamedTuple):

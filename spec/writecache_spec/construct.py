@@ -5,9 +5,7 @@ Where the superblock's magic *and* version are zero the device is formatted:
 2. then the first region again, now with the magic: written and flushed.
 A crash in between leaves no magic, but the version: the next constructor refuses the device, unless
 it is mended (`Repair.FORMAT_VERSION`) to write the version last, too: then it formats again.
-
 In persistent-memory mode the same is stored, with a fence for each write and flush.
-
 Everything else that is found is checked, never mended.  A reload runs the constructor while the old
 table is still live.
 
@@ -34,6 +32,7 @@ from writecache_spec.events import NONE_FAIL
 from writecache_spec.layout import (
     MAGIC,
     MAXIMUM_BITMAP_BITS,
+    SUPERBLOCK_SIZE,
     VERSION,
     MemorySize,
     SizeError,
@@ -97,6 +96,9 @@ def construct(
     device = devices[arguments.cache]
     if arguments.pmem_mode:
         refusal, unreadable = _check_memory(device, profile), NO_MEMORY_SUPERBLOCK
+        if not profile.mends(Repair.UNREADABLE_IS_AN_ERROR):
+            # How many bytes could not be copied stands where an errno belongs.
+            unreadable = unreadable._replace(errno="", returned=SUPERBLOCK_SIZE)
     else:
         refusal, unreadable = _check_ssd(arguments, device_size), NO_SUPERBLOCK
     if refusal is not None or superblock is None:

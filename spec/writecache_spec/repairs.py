@@ -18,6 +18,7 @@ class Repair(Enum):
     FUA_COMMITS_BEGINNING = "a FUA write that goes on past the cache commits what it has stored"
     REMAINDER_IS_THE_END = "what is mapped next of a request is what nobody has taken yet"
     DAX_IS_ASKED_FOR = "a cache device that the processor cannot reach is refused in mode p"
+    UNREADABLE_IS_AN_ERROR = "a superblock that cannot be loaded is refused with an errno"
     ONE_ENTRY_A_COMMIT = "of two entries of a sector that a commit would carry, the older is freed"
     OVERWRITE_NEWEST = "an overwrite goes on over a neighbour only if that is its sector's newest"
     RUN_OVER_DUPLICATES = "a run of writeback goes on behind its own last block only"
@@ -36,6 +37,11 @@ class Repair(Enum):
 ALL_REPAIRS: Final = frozenset(Repair)
 NO_REPAIRS: Final = frozenset[Repair]()
 OF_MEMORY: Final = frozenset(
-    {Repair.FUA_COMMITS_BEGINNING, Repair.REMAINDER_IS_THE_END, Repair.DAX_IS_ASKED_FOR}
+    {
+        Repair.FUA_COMMITS_BEGINNING,
+        Repair.REMAINDER_IS_THE_END,
+        Repair.DAX_IS_ASKED_FOR,
+        Repair.UNREADABLE_IS_AN_ERROR,
+    }
 )
 """Those that act in persistent-memory mode only."""

@@ -27,8 +27,8 @@ def test_a_repaired_constructor_comes_to_a_cache_or_to_a_refusal(name: str) -> N
     assert wrongs(PROFILES[name].repaired()) == set()
 
 
-def test_a_table_of_memory_without_dax_kills_the_kernel() -> None:
-    assert wrongs(KERNEL) == {"a panic"}
+def test_what_tables_of_memory_do_to_the_kernel() -> None:
+    assert wrongs(KERNEL, 4000) == {"a panic", "a refusal that is reported as success"}
 
 
 def test_a_table_that_does_not_come_back_is_noticed() -> None:

@@ -149,9 +149,12 @@ def test_a_device_without_dax_kills_the_kernel() -> None:
 
 
 def test_a_superblock_that_cannot_be_read_is_refused() -> None:
-    result = constructed("", found=None).result
-    assert isinstance(result, Refusal)
-    assert result.message == "Hardware memory error when reading superblock"
+    message = "Hardware memory error when reading superblock"
+    assert constructed("", found=None).result == Refusal("", message, returned=64)
+    mended = kernel(Repair.UNREADABLE_IS_AN_ERROR)
+    device = {"CACHE": BlockDevice(4096, is_persistent_memory=True), "ORIGIN": BlockDevice(4096)}
+    made = construct(mended, "p ORIGIN CACHE 512 0", device, None)
+    assert made.result == Refusal("EIO", message)
 
 
 @pytest.mark.parametrize(

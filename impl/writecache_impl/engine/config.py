@@ -109,7 +109,7 @@ def parse_table(line: str, devices: Mapping[str, Device], profile: Profile = LIK
     }
     arguments = parse_arguments(words, known, profile)
     if isinstance(arguments, Refusal):
-        raise refusal(*arguments)
+        raise refusal(arguments.errno, arguments.message)
     if arguments.pmem_mode and not known[arguments.cache].is_persistent_memory:
         raise refusal("ENOTSUP", "Asynchronous persistent memory not supported as pmem cache")
     return Named(arguments, devices[arguments.cache], devices[arguments.origin], profile)

@@ -11,7 +11,7 @@ without a terminal's driver, fast both ways.
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import initramfs, memorylog
+from . import initramfs, machinecheck, memorylog
 from .boot import Machine
 from .private import BARRIER_BYTES, SMALLEST_CACHE_BYTES, BootOptions, Place
 
@@ -65,9 +65,12 @@ class EmulatedMachine(Machine):
             f"memmap={pmem.size // MEBIBYTE}M!{PMEM_START // MEBIBYTE}M "
             f"random.trust_cpu=on {initramfs.INIT_VARIABLE}={init}"
         )
+        if self.options.poison:
+            boot_line = f"{machinecheck.BOOT_WORDS} {boot_line}"
         return [
             *self._board(root),
             *(self._plugin() if self.options.logs else ()),
+            *(self._debugger() if self.options.poison else ()),
             *self._devices(line),
             *("-kernel", str(self.image.path), "-initrd", str(first), "-append", boot_line),
         ]
@@ -77,14 +80,26 @@ class EmulatedMachine(Machine):
         place = self.private.places["cache"]
         memory = self.private.fast / place.file
         size = place.file_bytes
+        processor = machinecheck.PROCESSOR if self.options.poison else "max,la57=off"
         return [
             str(root / PROGRAM),
             *(word for place in FIRMWARE for word in ("-L", str(root / place))),
             *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-            *("-accel", "tcg", "-smp", "1", "-cpu", "max,la57=off"),
+            *("-accel", "tcg", "-smp", "1", "-cpu", processor),
             *("-machine", "pc,memory-backend=ram", "-m", f"{size // MEBIBYTE}M"),
             *("-object", f"memory-backend-file,id=ram,size={size},mem-path={memory},share=on"),
         ]
+
+    def _debugger(self) -> list[str]:
+        """Return the line on which the emulator's debugger listens."""
+        path = self.private.work / machinecheck.SOCKET
+        listens = f"socket,id=debugger,path={path},server=on,wait=off"
+        return ["-chardev", listens, "-gdb", "chardev:debugger"]
+
+    def poison(self, sectors: range, copy: int) -> machinecheck.Poison:
+        """Have loads from sectors of the cache fail, until it is closed."""
+        path = self.private.work / machinecheck.SOCKET
+        return machinecheck.Poison(path, self.private.places["cache"].offset, copy, sectors)
 
     def _plugin(self) -> list[str]:
         """Return what logs the use of persistent memory, and the origin's disk beside it."""

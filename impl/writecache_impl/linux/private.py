@@ -47,6 +47,8 @@ class BootOptions:
     """The disks' I/O scheduler (None: the kernel's default)."""
     logs: bool = False
     """There are disks for logs of what is written (`guest.logs`)."""
+    poison: bool = False
+    """Persistent memory can have memory errors (`machinecheck`)."""
     extra_modules: tuple[str, ...] = ()
     entry: str = "serve"
     """Module of the guest package whose `main` is run."""

@@ -7,7 +7,7 @@ from .boot import Machine
 from .content import SECTOR_BYTES, ContentHash
 from .errors import KernelDied, KernelHung, KernelUnavailable
 from .memorylog import TraceMemoryLog
-from .trace import MEMORY_LOG, Op, Step, TraceHeader, check_op, named_start_sectors
+from .trace import MEMORY_LOG, POISON, Op, Step, TraceHeader, check_op, named_start_sectors
 from .writelog import TraceLogs, WriteLog
 
 if TYPE_CHECKING:
@@ -74,13 +74,15 @@ class Session:
         """
         for op in ops:
             check_op(op)
-            if op[0] == "fail" and (self.memory_log or not self._may_fail(op)):
-                raise ValueError("over a log a disk fails with flakey, and over one log only")
-            if op[0] == "fail" and not self.target.can_fail:
-                raise KernelUnavailable("this kernel has no target flakey (dm-flakey)")
+            if op[:1] == ["fail"]:
+                self._check_fault(op)
         over = self.ended or not self.target.runs(self.machine)
         if over:
             raise RuntimeError("this trace has ended")
+        if any(op[0] in ("fail", "heal") for op in ops) and self.parsed.poison and len(ops) > 1:
+            return [step for op in ops if not self.ended for step in self.steps([op])]
+        for op in ops:
+            self._poison(op)
         lockstep = bool(self.contents)
         self.machine.send(["play", lockstep, [list(op) for op in ops]])
         steps: list[Step] = []
@@ -94,9 +96,24 @@ class Session:
                 self.machine.send(0)
         return steps
 
-    def _may_fail(self, op: Op) -> bool:
-        """Tell whether the log goes on under a disk that fails like this, if there is one."""
-        return self.logs is None or ("both" in self.logs.logs and op[2] == "flakey")
+    def _check_fault(self, op: Op) -> None:
+        """Refuse a fault that this kernel, or this trace, cannot have."""
+        if op[2] == POISON:
+            if not self.parsed.poison:
+                raise ValueError("poison: the trace's header does not say that it comes")
+            return
+        goes_on = self.logs is None or ("both" in self.logs.logs and op[2] == "flakey")
+        if self.memory_log or not goes_on:
+            raise ValueError("over a log a disk fails with flakey, and over one log only")
+        if not self.target.can_fail:
+            raise KernelUnavailable("this kernel has no target flakey (dm-flakey)")
+
+    def _poison(self, op: Op) -> None:
+        """Poison sectors of the cache, or none any more."""
+        if op[0] == "fail" and op[2] == POISON:
+            self.target.poison(self.machine, range(op[3], op[3] + op[4]))
+        elif op[0] == "heal" and op[1] == "cache":
+            self.target.poison(self.machine, range(0))
 
     def _answer(self, op: Op) -> Step | None:
         """Receive what the guest saw and add what the disks hold."""

@@ -16,8 +16,10 @@ from typing import Any, Self
 
 from .boot import Machine
 from .content import SECTOR_BYTES
+from .emulator import EmulatedMachine
 from .errors import KernelDied, KernelHung, KernelUnavailable
 from .locating import locate
+from .machinecheck import COPY, Poison
 from .machines import start
 from .memorylog import DISK, MEMORY, MemoryLog
 from .private import BootOptions
@@ -59,6 +61,7 @@ class LinuxTarget:
         """What the last kernel that died or hung left on its console."""
         self._machine: Machine | None = None
         self._memory_log: tuple[Machine, MemoryLog] | None = None
+        self._poison: Poison | None = None
         self._hello: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -77,11 +80,20 @@ class LinuxTarget:
         if self._machine is not None:
             self._machine.close()
             self._machine = None
+        if self._poison is not None:
+            self._poison.forget()
+            self._poison = None
 
-    def machine(self, cache_bytes: int = 0, origin_bytes: int = 0, logs: bool = False) -> Machine:
+    def machine(
+        self,
+        cache_bytes: int = 0,
+        origin_bytes: int = 0,
+        logs: bool = False,
+        poison: bool = False,
+    ) -> Machine:
         """Return the running kernel, booting one if none runs or its disks are too small or few."""
         options = self.options.with_disks_of(cache_bytes, origin_bytes)
-        options = replace(options, logs=options.logs or logs)
+        options = replace(options, logs=options.logs or logs, poison=options.poison or poison)
         if options != self.options:
             self.close()
         if self._machine is None:
@@ -134,6 +146,18 @@ class LinuxTarget:
             self._memory_log = machine, log
         return self._memory_log[1]
 
+    def poison(self, machine: Machine, sectors: range) -> None:
+        """From now on loads from sectors of the cache fail, or from none."""
+        if self._poison is not None:
+            held, self._poison = self._poison, None
+            held.close()
+        if sectors:
+            if not isinstance(machine, EmulatedMachine):
+                raise KernelUnavailable("this kernel has no persistent memory to be poisoned")
+            machine.send(["symbol", COPY])
+            copy = machine.receive(RESET_SECONDS)["address"]
+            self._poison = machine.poison(sectors, copy)
+
     def header(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """Return a trace's header with who recorded it filled in."""
         return {
@@ -153,7 +177,8 @@ class LinuxTarget:
         for last_attempt in (False, True):
             logs = parsed.logs != NO_LOGS
             cache_bytes, origin_bytes = (n * SECTOR_BYTES for n in sectors)
-            machine = self.machine(cache_bytes, origin_bytes, logs)
+            machine = self.machine(cache_bytes, origin_bytes, logs, parsed.poison)
+            self.poison(machine, range(0))
             by_guest = NO_LOGS if parsed.logs == MEMORY_LOG else parsed.logs
             if by_guest != NO_LOGS and not self._hello["logs"]:
                 raise KernelUnavailable("this kernel has no target log-writes (dm-log-writes)")

@@ -27,7 +27,9 @@ NUMBERS = {
 REQUESTS = ("write", "write_dsync", "read", "flush", "discard")
 MOST_AT_ONCE = 8
 DISKS = ("cache", "origin")
-FAULTS = ("error", "flakey")
+POISON = "poison"
+"""Of the cache, persistent memory: what is loaded there fails."""
+FAULTS = ("error", "flakey", POISON)
 NO_LOGS = "none"
 ONE_LOG = "one"
 MEMORY_LOG = "memory"
@@ -52,6 +54,8 @@ class TraceHeader:
     logs: str = NO_LOGS
     """Of what is written: none, one for `each` device, or `one` for both; or of what is stored in
     persistent memory, and written to the origin."""
+    poison: bool = False
+    """Whether sectors of persistent memory may be poisoned."""
 
     @classmethod
     def parse(cls, header: Mapping[str, Any]) -> "TraceHeader":
@@ -68,6 +72,7 @@ class TraceHeader:
             cache_delay=_delay(header, "cache_delay"),
             origin_delay=_delay(header, "origin_delay"),
             logs=_logs(header),
+            poison=_poison(header),
         )
 
 
@@ -94,6 +99,13 @@ def _logs(header: Mapping[str, Any]) -> str:
     if value not in (NO_LOGS, ONE_LOG) and header.get("origin_delay"):
         raise ValueError("a trace with origin_delay and logs has one log")
     return str(value)
+
+
+def _poison(header: Mapping[str, Any]) -> bool:
+    value = header.get(POISON, False)
+    if type(value) is not bool or (value and _logs(header) != NO_LOGS):
+        raise ValueError(f"{POISON} is true or false, and true where nothing is logged")
+    return value
 
 
 def _image(header: Mapping[str, Any], key: str, sectors: int) -> bytes:
@@ -137,6 +149,7 @@ def check_op(op: Op) -> None:
             and arguments[0] in DISKS
             and arguments[1] in FAULTS
             and all(isinstance(number, int) and number >= 0 for number in arguments[2:])
+            and (arguments[1] != POISON or arguments[0] == "cache")
         )
     elif kind in NUMBERS:
         good = len(arguments) == NUMBERS[kind] and all(

@@ -23,7 +23,9 @@ _PROFILES: Final = {
     Repair.FLUSH_REACHES_ORIGIN: "1.4.0-bullseye",
     Repair.REMAINDER_IS_THE_END: "1.6.0-6.1-amd64",
     Repair.DAX_IS_ASKED_FOR: "1.6.0-6.1-amd64",
+    Repair.UNREADABLE_IS_AN_ERROR: "1.6.0-6.1-amd64",
 }
+_OF_ACTIVATIONS: Final = (Repair.DAX_IS_ASKED_FOR, Repair.UNREADABLE_IS_AN_ERROR)
 """Where it cannot be seen on 1.6.0."""
 MOST_OPERATIONS: Final = 6
 MOST_CRASHES: Final = 1
@@ -44,7 +46,7 @@ def _mutant(repair: Repair) -> Mutant:
         profile=_PROFILES.get(repair, "1.6.0"),
         failures=_FAILURES.get(repair, 0),
         pmem_mode=repair in OF_MEMORY,
-        caught_by="activations" if repair is Repair.DAX_IS_ASKED_FOR else "machines",
+        caught_by="activations" if repair in _OF_ACTIVATIONS else "machines",
         without=repair,
     )
 

@@ -54,10 +54,11 @@ class DeviceMapper:
 
     def call(
         self, command: int, name: bytes, flags: int = 0, payload: bytes = b"", targets: int = 0
-    ) -> None:
-        """Issue one ioctl; the answer is in the buffer."""
+    ) -> int:
+        """Issue one ioctl; the answer is in the buffer.  Its result is 0, or a kernel's mistake."""
         pack_request(self.buffer, name, flags, payload, targets)
-        fcntl.ioctl(self.fd, IOCTL_BASE | command, self.buffer, True)
+        result: int = fcntl.ioctl(self.fd, IOCTL_BASE | command, self.buffer, True)
+        return result
 
     def create(self, name: bytes) -> tuple[str, str]:
         """Create a device without a table, and its node; return (path, "major:minor")."""
@@ -74,17 +75,21 @@ class DeviceMapper:
         """Remove a device that nobody holds open."""
         self.call(REMOVE, name)
 
-    def load(self, name: bytes, sectors: int, kind: bytes, params: str) -> None:
-        """Construct a table of one target in the inactive slot."""
-        self.load_all(name, [(sectors, kind, params)])
+    def load(self, name: bytes, sectors: int, kind: bytes, params: str) -> int:
+        """Construct a table of one target in the inactive slot; see `load_all`."""
+        return self.load_all(name, [(sectors, kind, params)])
 
-    def load_all(self, name: bytes, targets: Sequence[tuple[int, bytes, str]]) -> None:
-        """Construct a table of several targets, each with its sectors, behind each other."""
+    def load_all(self, name: bytes, targets: Sequence[tuple[int, bytes, str]]) -> int:
+        """Construct a table of several targets, each with its sectors, behind each other.
+
+        A result other than 0 is what a constructor has returned that is no errno: there is no
+        table.
+        """
         payload, first = b"", 0
         for sectors, kind, params in targets:
             payload += pack_target(first, sectors, kind, params)
             first += sectors
-        self.call(LOAD, name, 0, payload, len(targets))
+        return self.call(LOAD, name, 0, payload, len(targets))
 
     def suspend(self, name: bytes) -> None:
         """Suspend without freezing a filesystem; success where it is suspended already."""

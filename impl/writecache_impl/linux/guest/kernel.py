@@ -1,8 +1,8 @@
 """System calls that Python does not offer, and the kernel log.
 
 Kernel facts: a constructor's error text goes only to the kernel log; newer kernels append the
-errno in parentheses. A library call made through ctypes costs microseconds, a fork in user mode
-milliseconds.
+errno in parentheses, of a number that is none the hash of a pointer. A library call made through
+ctypes costs microseconds, a fork in user mode milliseconds.
 """
 
 import ctypes
@@ -19,7 +19,8 @@ BEST_EFFORT = 2 << 13 | 4
 POWER_OFF = 0x4321FEDC
 ALIASES = {"EOPNOTSUPP": "ENOTSUP", "EWOULDBLOCK": "EAGAIN", "EDEADLOCK": "EDEADLK"}
 LOGGED_ERROR = re.compile(
-    r"device-mapper: table: [0-9:]+: writecache: (?P<text>.*?)(?: \(-(?:E[A-Z0-9]+|[0-9]+)\))?$"
+    r"device-mapper: table: [0-9:]+: writecache: "
+    r"(?P<text>.*?)(?: \((?:-E[A-Z0-9]+|-[0-9]+|[0-9a-f]{16})\))?$"
 )
 DEBIAN_BUILD = re.compile(r" Debian (?P<version>[0-9]+\.[0-9]+\.[0-9]+)-")
 
@@ -83,6 +84,20 @@ def module_code(name: str) -> tuple[int, int]:
             if words[0] == name:
                 return int(words[5], 16), int(words[1])
     return 0, 0
+
+
+def symbol_address(name: str) -> int:
+    """Return the address of a function of the kernel; 0 where it has none of that name.
+
+    Kernel facts: a line of ``/proc/kallsyms`` is address, type, name, and the module's if it is in
+    one.
+    """
+    with open("/proc/kallsyms") as symbols:
+        for line in symbols:
+            words = line.split()
+            if words[2] == name:
+                return int(words[0], 16)
+    return 0
 
 
 def kernel_version(release: str, build: str) -> str:

@@ -85,9 +85,11 @@ class Player:
             else:
                 getattr(self, "op_" + kind)(seen, *arguments)
         except OSError as error:
-            seen["errno"] = errno_name(error.errno or 0)
+            if "returned" not in seen:
+                seen["errno"] = errno_name(error.errno or 0)
         self._first(False)
-        if kind == "open" and "errno" in seen:
+        refused = "errno" in seen or "returned" in seen
+        if kind == "open" and refused:
             text = self.log.constructor_error()
             if text is not None:
                 seen["error"] = text
@@ -97,7 +99,7 @@ class Player:
             return {"op": list(op), **seen}
         status, settled = self.settling.wait(self._status, self.settle_s)
         step: Step = {"op": list(op), "status": status}
-        if kind == "open" and "errno" not in seen:
+        if kind == "open" and not refused:
             step["table"] = self._table()
         step.update(seen)
         if not settled:
@@ -139,7 +141,10 @@ class Player:
             self.exists = True
         self._close()
         try:
-            self.mapper.load(NAME, self.origin.sectors, NAME, params)
+            returned = self.mapper.load(NAME, self.origin.sectors, NAME, params)
+            if returned:
+                seen["returned"] = returned
+                raise OSError
             if not created:
                 self.mapper.suspend(NAME)
                 self.suspended = True
@@ -177,8 +182,9 @@ class Player:
         self.suspended = False
 
     def op_fail(self, seen: Step, device: str, kind: str, sector: int, count: int) -> None:
-        """Make sectors of a disk fail."""
-        self._disk(device).fail((kind, sector, count))
+        """Make sectors of a disk fail; poisoned ones are the host's to do."""
+        if kind != "poison":
+            self._disk(device).fail((kind, sector, count))
 
     def op_heal(self, seen: Step, device: str) -> None:
         """Let all of a disk work again."""

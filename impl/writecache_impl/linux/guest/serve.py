@@ -28,6 +28,7 @@ from .kernel import (
     mount,
     power_off,
     set_io_scheduler,
+    symbol_address,
 )
 from .logs import Logs
 from .player import NAME, Player
@@ -118,6 +119,8 @@ class Guest:
             case ["reset", table, cache_sectors, origin_sectors, [reads, writes], logs]:
                 self.player.reset(table, cache_sectors, origin_sectors, (reads, writes), logs)
                 self.line.send({"ready": True})
+            case ["symbol", name]:
+                self.line.send({"address": symbol_address(name)})
             case ["end logs"]:
                 self.player.logs.end()
                 self.line.send({"ready": True})
