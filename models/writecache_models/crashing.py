@@ -219,7 +219,7 @@ def end(
     request, message = begun
     failed = outcome.errno is not None
     if outcome.returned:
-        return [("what could not be loaded is reported as loaded", None)]
+        return [("an activation that fails is reported as success", None)]
     if outcome.errno == "EIO" and not machine.devices.faults:
         # No disk fails here: nothing may.
         return [(_refused(op[0], outcome.errno), None)]

@@ -6,7 +6,7 @@ what crosses the run's ends: a read fails whole, a write still writes the sector
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from writecache_spec.events import Device
 
@@ -21,6 +21,10 @@ class FaultKind(Enum):
     POISON = "poison"
     """No target but persistent memory itself: what the processor loads from there fails, stores
     and what a disk reads by itself do not."""
+
+
+OF_DISKS: Final = (FaultKind.ERROR, FaultKind.FLAKEY)
+"""The kinds that a target makes."""
 
 
 class Fault(NamedTuple):

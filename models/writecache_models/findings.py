@@ -160,7 +160,7 @@ _TRACED: Final = (
             "p ORIGIN CACHE 4096 2 autocommit_time 3600000",
             16,
             8,
-            (["fail", "cache", "poison", 0, 1], ["open"]),
+            (["open"], ["fail", "cache", "poison", 0, 1], ["open"]),
         ),
         profile="1.6.0-6.1-amd64",
         kernels="6.1",

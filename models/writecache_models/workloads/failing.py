@@ -1,9 +1,8 @@
 """Workloads on devices that fail: some sectors, for a while or for good."""
 
-from writecache_models.faults import FaultKind
+from writecache_models.faults import OF_DISKS, FaultKind
 from writecache_models.workloads.author import Author
 
-_KINDS = (FaultKind.ERROR, FaultKind.FLAKEY)
 _OPERATIONS = ("write", "read", "flush", "message", "suspend", "open", "discard")
 
 
@@ -15,7 +14,7 @@ def failing(author: Author) -> str:
     author.do("open")
     for _ in range(author.random.randint(3, 6)):
         author.mixed(author.random.randint(0, 12), longest=author.random.choice((1, 3, 8)))
-        device, kind = author.random.choice(("cache", "origin")), author.random.choice(_KINDS)
+        device, kind = author.random.choice(("cache", "origin")), author.random.choice(OF_DISKS)
         author.do("fail", device, kind.value, *_place(author, device))
         # device-mapper's target `error` takes no discards before Linux 6.3; nor does, until the
         # next reload, a cache that was constructed over it.
