@@ -5,7 +5,7 @@ import pty
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,20 +164,33 @@ def interruptible(tmp_path: Path) -> dict[str, list[object]]:
 @pytest.mark.parametrize(
     "name", ["check", "coverage", "conform", "conform shipped", "record", "run"]
 )
-@pytest.mark.parametrize("whole_group", [True, False], ids=["group", "alone"])
-def test_an_interrupt_ends_a_command_and_its_children(
-    tmp_path: Path, name: str, whole_group: bool
+@pytest.mark.parametrize(
+    ("end", "number", "line"),
+    [
+        (os.killpg, signal.SIGINT, "interrupted"),
+        (os.kill, signal.SIGINT, "interrupted"),
+        (os.kill, signal.SIGTERM, "ended by SIGTERM"),
+    ],
+    ids=["group", "alone", "terminated"],
+)
+def test_a_signal_ends_a_command_and_its_children(
+    tmp_path: Path,
+    name: str,
+    end: Callable[[int, int], None],
+    number: signal.Signals,
+    line: str,
 ) -> None:
     work = tmp_path / "work"
     work.mkdir()
     with started(*interruptible(tmp_path)[name], where=work) as running:
         wait_for_children(running)
         time.sleep(0.3)
-        (os.killpg if whole_group else os.kill)(running.pid, signal.SIGINT)
+        end(running.pid, number)
         _, said = running.communicate(timeout=20)
-    assert running.returncode == 130
-    assert said.splitlines()[-1] == "writecache: interrupted"
+    assert running.returncode == 128 + number
+    assert said.splitlines()[-1] == f"writecache: {line}"
     assert "Traceback" not in said
+    assert "Warning" not in said
     bound = time.monotonic() + 10
     while time.monotonic() < bound and (processes_naming(str(tmp_path)) or any(work.iterdir())):
         time.sleep(0.05)

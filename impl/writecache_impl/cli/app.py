@@ -86,10 +86,9 @@ def run(arguments: Sequence[str]) -> int:
     if "_WRITECACHE_COMPLETE" in os.environ:  # a shell asks what may follow
         writecache.main(list(arguments))
     # A server has its own way with signals.
-    names = {tool.name for tool in TOOLS if tool is not serve_command}
-    is_tool = arguments and arguments[0] in names
+    is_server = arguments[:1] == [serve_command.name]
     try:
-        with raised() if is_tool else nullcontext():
+        with nullcontext() if is_server else raised():
             code = _run(list(arguments))
     except Ended as ending:
         code = _complain(ending, ending.code)

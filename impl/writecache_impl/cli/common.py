@@ -92,14 +92,21 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=1))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; numbers to the right."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], names: bool = False
+) -> None:
+    """Print a table; numbers to the right, and in the first column `names`, which stay whole."""
     # As text: what a file says is no markup.
     table = Table(title=Text(escaped(title)), title_justify="left")
     rows = [list(row) for row in rows]
     for number, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            column,
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=names and number == 0,
+        )
     for row in rows:
         table.add_row(*(Text(_shown(cell)) for cell in row))
     width = None if sys.stdout.isatty() else 120

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from writecache_impl.cli.common import Seconds, meter, print_json, print_table
 from writecache_impl.cli.exits import FINE, INTERRUPTED, NOT_JUDGED, PROBLEMS
+from writecache_impl.cli.signals import Ended
 from writecache_impl.judging import Workers, default_jobs
 from writecache_models.expanding import Bound
 from writecache_models.exploring import Progress, check_replaceable
@@ -169,7 +170,7 @@ def _run(progress: Progress, options: Mapping[str, Any]) -> bool:
 
         try:
             explore_worlds(progress, executor, n_at_once, go_on)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Ended):
             interrupted = True
             print("interrupted; what was reached follows", file=sys.stderr)
     if state is not None:

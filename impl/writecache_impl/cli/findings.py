@@ -104,7 +104,7 @@ def _list(as_json: bool) -> int:
         [one.name, one.symptom.value, one.title, one.kernels, "no" if one.not_live else "yes"]
         for one in FINDINGS
     ]
-    print_table("Findings", ["name", "symptom", "", "kernels", "live"], rows)
+    print_table("Findings", ["name", "symptom", "title", "kernels", "live"], rows, names=True)
     print(f"{len(FINDINGS)} findings, {len({one.cause for one in FINDINGS})} causes")
     return FINE
 

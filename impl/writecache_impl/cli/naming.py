@@ -61,10 +61,15 @@ def kernels_of(targets: tuple[str, ...]) -> list[str]:
 
 
 def check_paths(kernels: list[str]) -> None:
-    """Raise a usage error for the path of a kernel that is not there."""
+    """Raise a usage error for the path of a kernel that is not there, or is none."""
     for kernel in kernels:
-        if "/" in kernel and not os.path.exists(os.path.expanduser(kernel)):
+        path = os.path.expanduser(kernel)
+        if "/" not in kernel:
+            continue
+        if not os.path.exists(path):
             raise click.UsageError(f"{kernel}: there is no such kernel")
+        if not (os.path.isfile(path) and os.access(path, os.X_OK)):
+            raise click.UsageError(f"{kernel} is no kernel: it cannot be executed")
 
 
 def check_names(kernels: list[str]) -> None:
