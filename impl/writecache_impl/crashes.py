@@ -23,7 +23,7 @@ from writecache_impl.linux import (
     Session,
     one_line,
 )
-from writecache_impl.linux.memorylog import Event, Store
+from writecache_impl.linux.memory_lines import Event, Store
 from writecache_impl.linux.writelog import MARK, RETURNED, Entry
 from writecache_impl.live import LONGEST_OPERATION, check_release
 from writecache_impl.logging_kernels import tells_flushes_apart

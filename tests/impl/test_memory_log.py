@@ -8,7 +8,8 @@ import pytest
 from commands import command
 
 from writecache_impl.linux import BootOptions, LinuxTarget, memorylog
-from writecache_impl.linux.memorylog import Fence, Kind, MemoryLog, Store
+from writecache_impl.linux.memory_lines import Fence, Store
+from writecache_impl.linux.memorylog import Kind, MemoryLog
 from writecache_impl.linux.writelog import DISCARD, FLUSH, Entry, LogError
 
 SUITE = "bookworm-pmem"

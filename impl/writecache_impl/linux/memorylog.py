@@ -16,17 +16,17 @@ the address of a line that is flushed; the source flushes the line that it has j
 log in which that line is not whole is refused.
 """
 
-import hashlib
 import mmap
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from .compiled import shared_object
-from .content import HEX_DIGITS, SECTOR_BYTES
+from .content import SECTOR_BYTES
+from .memory_lines import WORD_BYTES, Event, Fence, Store, described
 from .private import HERE, Place
 from .writelog import Entry, LogError, WriteLog
 
@@ -41,7 +41,6 @@ PLACES = {
     MEMORY: Place(file=MEMORY, size=LOG_BYTES),
     DISK: Place(file=DISK, size=LOG_BYTES),
 }
-WORD_BYTES = 8
 LINE_BYTES = 64
 ASKED, WATCHING = 1, 3
 START_SECONDS = 30.0
@@ -57,22 +56,6 @@ class Kind(IntEnum):
     FULL_FENCE = 4
     FLUSH_LINE = 5
     DISK_ENTRY = 6
-
-
-class Store(NamedTuple):
-    """A word of persistent memory, as a store has left it."""
-
-    place: int
-    """Of its first byte in the memory; a multiple of 8."""
-    word: bytes
-
-
-class Fence(NamedTuple):
-    """dm-writecache has waited for its stores."""
-
-
-Event = Store | Fence | Entry
-"""What the log says, in one order; an `Entry` is the origin's disk's."""
 
 
 def plugin() -> Path:
@@ -222,50 +205,3 @@ class TraceMemoryLog:
         for name, logged, held in (("cache", self.cache, cache), ("origin", self.origin, origin)):
             if logged != held:
                 raise LogError(f"the log of {name}, replayed, is not what the device holds")
-
-
-def described(events: Iterable[Event]) -> list[list[Any]]:
-    """Return events as a step says them.
-
-    Up to each fence, `["store", first, bytes, digest]` for words that adjoin, in the order of their
-    places: words that are stored more than once come again behind all others. Then `["fence"]`. At
-    the end, what the origin holds now of what it was told, likewise, in sectors: `["origin",
-    sector, sectors, digest]`; a discard is zeros, and flushes are left out.
-    """
-    lines: list[list[Any]] = []
-    words: list[dict[int, bytes]] = []
-    sectors: list[dict[int, bytes]] = []
-    for event in events:
-        if isinstance(event, Store):
-            _lay(words, event.place, event.word)
-        elif isinstance(event, Entry):
-            for number in range(event.n_sectors):
-                sector = event.content[number * SECTOR_BYTES :][:SECTOR_BYTES]
-                _lay(sectors, event.sector + number, sector)
-        else:
-            lines += _runs("store", words, WORD_BYTES)
-            lines.append(["fence"])
-            words.clear()
-    lines += _runs("store", words, WORD_BYTES)
-    return [*lines, *_runs("origin", sectors, 1)]
-
-
-def _lay(layers: list[dict[int, bytes]], place: int, content: bytes) -> None:
-    """Put a piece where none is yet, in a new layer if need be."""
-    layer = next((one for one in layers if place not in one), None)
-    if layer is None:
-        layer = {}
-        layers.append(layer)
-    layer[place] = content
-
-
-def _runs(kind: str, layers: list[dict[int, bytes]], step: int) -> Iterator[list[Any]]:
-    """Yield the lines of pieces that adjoin, layer by layer; a place is `step` from the next."""
-    for layer in layers:
-        run: list[bytes] = []
-        for place in sorted(layer):
-            run.append(layer[place])
-            if place + step not in layer:
-                digest = hashlib.sha256(b"".join(run)).hexdigest()[:HEX_DIGITS]
-                yield [kind, place + step - step * len(run), step * len(run), digest]
-                run = []
