@@ -180,13 +180,74 @@ def test_an_unreadable_superblock_is_not_judged(tmp_path: Path) -> None:
     assert checked(tmp_path, cache(SOUND), "--map", hole, code=3)["superblock"] is None
 
 
-@pytest.mark.parametrize(
-    "text", ["", "\xff", "0 ? 1\nx y z\n", "0 ? 1\n8 8 +\n0 8 +\n", "0\n1 2 !\n"]
-)
+NO_MAPS = {
+    "empty": "",
+    "comments": "# Mapfile. Created by GNU ddrescue\n",
+    "binary": "\xff",
+    "a word": "hello\n",
+    "words": "hello world\n0x0 0x100 +\n",
+    "state alone": "0x0 + 1\n",
+    "state cut": "0\n0 64 +\n",
+    "state unknown": "0 ! 1\n0 64 +\n",
+    "pass no number": "0 + x\n0 64 +\n",
+    "no state": "0x0 0x40 +\n0x40 0x40 +\n",
+    "no numbers": "0 ? 1\nx y z\n",
+    "negative": "0 ? 1\n0 -8 +\n",
+    "not C's": "0 ? 1\n0 1_000 +\n",
+    "cut": "0 ? 1\n0 8 +\n8 8\n",
+    "longer": "0 ? 1\n0 8 + +\n",
+    "status unknown": "0 ? 1\n0 8 !\n",
+    "back": "0 ? 1\n8 8 +\n0 8 +\n",
+    "gap": "0 ? 1\n0 8 +\n16 8 +\n",
+    "overlap": "0 ? 1\n0 8 +\n4 8 +\n",
+}
+
+
+@pytest.mark.parametrize("text", NO_MAPS.values(), ids=NO_MAPS.keys())
 def test_a_bad_map_is_refused(tmp_path: Path, text: str) -> None:
     image = write(tmp_path / "cache.img", cache(SOUND))
     mapped = write(tmp_path / "map", text.encode("latin-1"))
-    assert command("check", image, "--map", mapped).is_refusal()
+    done = command("check", image, "--map", mapped)
+    assert done.is_refusal()
+    assert f"{mapped} is not a map file of ddrescue" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "--map"),
+        ("dump", "--map"),
+        ("view", "--origin", "o", "-o", "made", "--map"),
+        ("view", "--origin", "o", "-o", "made", "--origin-map"),
+        ("writeback", "--origin", "o", "--dry-run", "--map"),
+        ("writeback", "--origin", "o", "--to", "made", "--map"),
+        ("writeback", "--origin", "o", "--map"),
+        ("repair", "-o", "made", "--map"),
+    ],
+    ids=" ".join,
+)
+def test_every_tool_refuses_what_is_no_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path("cache.img"), cache(SOUND))
+    write(Path("o"), origin(16))
+    write(Path("hello.txt"), b"hello\n")
+    name, *options = arguments
+    done = command(name, "cache.img", *options, "hello.txt")
+    assert done.is_refusal()
+    assert "writecache: hello.txt is not a map file of ddrescue" in done.err
+    assert sorted(path.name for path in Path().iterdir()) == ["cache.img", "hello.txt", "o"]
+
+
+@pytest.mark.parametrize(
+    "state", ["0x0 ? 1", "0x00000000 +", "512 F 12", "0 G # so far", "010 - 1"]
+)
+def test_a_map_of_any_version_is_read(tmp_path: Path, state: str) -> None:
+    text = f"# Mapfile\n{state}\n# pos size status\n0 0120 +  # octal\n80 0x10 -\n0x60 4096 +\n"
+    mapped = write(tmp_path / "map", text.encode())
+    found = checked(tmp_path, cache(SOUND), "--map", mapped)
+    assert found["problems"][0]["numbers"] == [1]
 
 
 def test_the_superblock_alone_needs_no_entries(tmp_path: Path) -> None:
