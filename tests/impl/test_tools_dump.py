@@ -18,6 +18,7 @@ from writecache_impl.tools.records import (
     Header,
     OneEntry,
     Record,
+    RecordError,
     SuperblockAt,
     Unreadable,
     as_json,
@@ -191,7 +192,7 @@ def test_a_full_disk_leaves_no_output(tmp_path: Path) -> None:
 NUMBER = st.integers(0, 2**64 - 1)
 SMALL = st.integers(0, 2**32 - 1)
 RECORDS = st.one_of(
-    st.builds(Header, NUMBER, st.booleans()),
+    st.builds(Header, st.integers(0, 2**63 - 1), st.booleans()),
     st.builds(
         SuperblockAt,
         NUMBER,
@@ -212,6 +213,13 @@ RECORDS = st.one_of(
 def test_records_parse_back(record: Record) -> None:
     assert parse(as_text(record)) == record
     assert parse(as_json(record)) == record
+
+
+def test_no_file_is_longer_than_an_offset_can_say() -> None:
+    for text in (as_text, as_json):
+        assert parse(text(Header(2**63 - 1, False))) == Header(2**63 - 1, False)
+        with pytest.raises(RecordError, match="no file is that long"):
+            parse(text(Header(2**63, False)))
 
 
 @given(st.text())
