@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -167,6 +167,67 @@ def test_what_cannot_be_served_is_refused_in_a_line(path: Path) -> None:
         with folder() as other:
             more = ("--origin", other / "origin", "--cache", other / "cache")
             assert command("serve", *more, "--socket", server.address).is_refusal()
+
+
+def _with_block_at_the_end(path: Path) -> None:
+    with Engine.open(TABLE, path / "cache", path / "origin") as engine:
+        engine.write(SIZE - BLOCK, b"x" * BLOCK, fua=True)
+
+
+def _damaged(path: Path) -> None:
+    _with_block_at_the_end(path)
+    with open(path / "cache", "r+b") as file:
+        file.write(b"X")
+
+
+def _cut_origin(path: Path) -> None:
+    _with_block_at_the_end(path)
+    os.truncate(path / "origin", SIZE - BLOCK)
+
+
+def _sparse(path: Path) -> None:
+    os.truncate(path / "cache", 0)
+    os.truncate(path / "cache", 64 * BLOCK)
+
+
+@pytest.mark.parametrize("prepare", [_damaged, _cut_origin, _with_block_at_the_end, _sparse])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--socket", "no/socket"),
+        ("--socket", "socket", "--block-size", "7"),
+        ("--socket", "socket", "--option", "high_watermark"),
+        ("--socket", "socket"),
+    ],
+    ids=" ".join,
+)
+def test_a_refused_server_leaves_the_cache_as_it_was(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[Path], None],
+    arguments: tuple[str, ...],
+) -> None:
+    if len(arguments) == 2 and arguments[1] == "socket" and prepare not in (_damaged, _cut_origin):
+        pytest.skip("it is served")
+    prepare(path)
+    monkeypatch.chdir(path)
+    os.utime("cache", (1_577_836_800, 1_577_836_800))
+    before, content = os.stat("cache"), Path("cache").read_bytes()
+    assert command("serve", "--origin", "origin", "--cache", "cache", *arguments).is_refusal()
+    after = os.stat("cache")
+    assert (after.st_mtime_ns, after.st_blocks) == (before.st_mtime_ns, before.st_blocks)
+    assert Path("cache").read_bytes() == content
+    assert sorted(os.listdir()) == ["cache", "origin"]
+
+
+@pytest.mark.parametrize("formatted", [False, True])
+def test_what_is_served_has_all_its_blocks(path: Path, formatted: bool) -> None:
+    _sparse(path)
+    if formatted:
+        Engine.open(TABLE, path / "cache", path / "origin", preallocate=False).close()
+    assert os.stat(path / "cache").st_blocks * 512 < 64 * BLOCK
+    Engine.open(TABLE, path / "cache", path / "origin").close()
+    assert os.stat(path / "cache").st_blocks * 512 >= 64 * BLOCK
 
 
 def test_status_table_and_messages_by_the_control_socket(path: Path) -> None:

@@ -119,19 +119,20 @@ def _serve(
         "ended as by a crash, and what had been flushed is there",
         PROBLEMS,
     )
-    engine = Engine.open(table, cache, origin)
-    try:
-        with ExitStack() as ends:
-            listening = listen(ends, path, tcp)
+    # Listening comes first: where that fails, nothing on the devices has changed.
+    with ExitStack() as ends:
+        listening = listen(ends, path, tcp)
+        engine = Engine.open(table, cache, origin)
+        try:
             if control is not None:
                 ends.callback(Control(engine, control).stop)
             server = Server(Export.of(engine, name), listening)
             stop_on_signals(server)
             _announce(engine, [uri(sock, name) for sock in listening], as_json)
             server.run()
-    except BaseException:
-        engine.abandon()
-        raise
+        except BaseException:
+            engine.abandon()
+            raise
     try:
         engine.close(writeback=on_exit == "drain")
     except EngineError as error:

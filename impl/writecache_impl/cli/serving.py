@@ -12,7 +12,7 @@ import click
 from writecache_impl.cli.common import print_json
 from writecache_impl.cli.images import PATH
 from writecache_impl.nbd import Export, Server, listen_tcp, listen_unix
-from writecache_impl.nbd.sockets import parse_address, uri
+from writecache_impl.nbd.sockets import inode_of, parse_address, unlink_own, uri
 from writecache_impl.tools.merged import Merged
 
 
@@ -35,12 +35,14 @@ TCP = click.option(
 
 
 def listen(ends: ExitStack, path: Path | None, tcp: tuple[str, int] | None) -> list[socket.socket]:
-    """Sockets at both places, or at nbd.sock where none is named."""
+    """Sockets at both places, or at nbd.sock where none is named; `ends` takes their paths away."""
     listening = []
     if tcp is not None:
         listening.append(ends.enter_context(listen_tcp(*tcp)))
     if path is not None or tcp is None:
-        listening.append(ends.enter_context(listen_unix(path or Path("nbd.sock"))))
+        unix = ends.enter_context(listen_unix(path or Path("nbd.sock")))
+        ends.callback(unlink_own, unix, inode_of(unix))
+        listening.append(unix)
     return listening
 
 

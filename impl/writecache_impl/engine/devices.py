@@ -51,6 +51,9 @@ class Device(ABC):
     def discard(self, offset: int, size: int) -> None:
         """The bytes are not needed: they become zero, or stay."""
 
+    def prepare(self) -> None:  # noqa: B027 - most have nothing to prepare
+        """Get ready to be written.  Before this is called nothing of the device may change."""
+
     @abstractmethod
     def close(self) -> None:
         """Let go of it.  Nothing is flushed."""
@@ -142,11 +145,12 @@ class FileDevice(_OpenFile):
 class MappedDevice(_OpenFile):
     """Mapped into memory; a store is a write, a load a read.
 
-    A regular file gets all its blocks when it is opened: a store into a hole that finds no room
-    would end the process.  Whether a file was cut under it is looked at before each store and each
-    load, and reported.  A file that is cut within one, and a load that the disk fails, end the
-    process, as by a crash, and what was durable stays (`FileDevice` reports these, too; how they
-    can end in a line: `bus_errors`).
+    A regular file gets all its blocks before anything is stored: a store into a hole that finds no
+    room would end the process.  Not when it is opened: whoever refuses it leaves its times alone.
+    Whether a file was cut under it is looked at before each store and each load, and reported.  A
+    file that is cut within one, and a load that the disk fails, end the process, as by a crash, and
+    what was durable stays (`FileDevice` reports these, too; how they can end in a line:
+    `bus_errors`).
 
     A store may be on its way to the disk while the next one changes the same sector.  The engine
     therefore changes no more of a sector that recovery reads than one word of 8 bytes at a time.
@@ -157,8 +161,7 @@ class MappedDevice(_OpenFile):
         try:
             if self.size == 0:
                 raise UnusableDeviceError(errno.EINVAL, f"{self.name} is empty")
-            if self.regular and preallocate:
-                os.posix_fallocate(self.fd, 0, self.size)
+            self._has_holes = self.regular and preallocate
             self.map = mmap.mmap(self.fd, self.size)
         except BaseException:
             super().close()
@@ -172,12 +175,19 @@ class MappedDevice(_OpenFile):
     def write(self, offset: int, data: bytes | memoryview, fua: bool = False) -> None:
         """Store; with `fua` wait until the pages are on the disk."""
         self.check_size()
+        self.prepare()
         end = offset + len(data)
         self.map[offset:end] = data
         if fua:
             self.check_size()
             first = offset // _PAGE * _PAGE
             self.map.flush(first, end - first)
+
+    def prepare(self) -> None:
+        """Give a regular file all its blocks."""
+        if self._has_holes:
+            os.posix_fallocate(self.fd, 0, self.size)
+            self._has_holes = False
 
     def close(self) -> None:
         """Unmap and close it."""

@@ -77,7 +77,7 @@ class Engine(Clients):
 
         Whatever names the table has for them are theirs.  Without `mapped` the cache is read and
         written by system calls, which report what a mapping dies of.  `preallocate` gives a cache
-        in a regular file all its blocks.
+        in a regular file all its blocks, as soon as it is not refused.
 
         Raises UnusableDeviceError, or RefusedError with the constructor's own message.
         """

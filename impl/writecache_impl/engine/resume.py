@@ -26,7 +26,7 @@ def resume(wc: Cache, strict: bool = False) -> None:
     A cache is refused whose metadata cannot be read, because all reads would go to the origin,
     which is out of date; with `strict` also one that has blocks for behind the origin's end,
     because what they hold could only be dropped: UnusableDeviceError, and nothing has been changed
-    on the devices.  Linux resumes both.
+    on the devices.  Linux resumes both.  OSError where the cache device cannot be prepared.
     """
     entries = wc.entries
     wc.origin_sectors = sectors_of(wc.origin.size)
@@ -38,6 +38,7 @@ def resume(wc: Cache, strict: bool = False) -> None:
     found = entries.scan(wc.seq_count)
     if strict:
         _check_origin(wc, found)
+    wc.cache.prepare()
     for index in found.erased:
         entries.seq_counts[index] = U64_MAX
         if wc.config.pmem_mode:
