@@ -33,6 +33,9 @@ def test_a_load_and_a_store_behind_the_cut_are_errors(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="has been truncated") as failure:
             ask()
         assert failure.value.errno == errno.EIO
+    with pytest.raises(OSError, match="has been truncated"):
+        device.prepare()
+    assert file.stat().st_size == 8 * BLOCK
     device.close()
 
 
@@ -43,6 +46,7 @@ from writecache_impl.engine.devices import MappedDevice
 if sys.argv[2] == "said":
     bus_errors.end_in_a_line("it was cut", 1)
 device = MappedDevice(sys.argv[1])
+device.prepare()
 device.check_size = lambda: None
 os.truncate(sys.argv[1], mmap.PAGESIZE)
 if sys.argv[3] == "load":

@@ -186,6 +186,7 @@ class MappedDevice(_OpenFile):
     def prepare(self) -> None:
         """Give a regular file all its blocks."""
         if self._has_holes:
+            self.check_size()  # one that has been cut would grow again
             os.posix_fallocate(self.fd, 0, self.size)
             self._has_holes = False
 
