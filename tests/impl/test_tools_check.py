@@ -155,6 +155,35 @@ def test_a_superblock_behind_an_offset_is_found(tmp_path: Path) -> None:
     assert checked(tmp_path, image)["geometry"] is None
 
 
+@pytest.mark.parametrize("more", [["check"], ["dump"], ["view", "-o", "made"],
+                                  ["writeback", "--dry-run"], ["repair", "-o", "made"]],
+                         ids=lambda more: more[0])  # fmt: skip
+@pytest.mark.parametrize("sectors", [2, 5, 99 * 2**21])
+def test_an_offset_past_the_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], sectors: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path("ssd"), bytes(1024))
+    write(Path("disk"), origin(9))
+    name, *options = more
+    slow = ["--origin", "disk"] if name in ("view", "writeback") else []
+    done = command(name, "ssd", *slow, *options, "--offset", f"{sectors}s")
+    assert done.is_refusal()
+    assert f"ssd: it has 1,024 bytes: --offset {512 * sectors} is past its end" in done.err
+    assert sorted(path.name for path in Path().iterdir()) == ["disk", "ssd"]
+
+
+def test_what_is_too_small_is_named(tmp_path: Path) -> None:
+    for size, more, words in (
+        (0, [], "has 0 bytes, and a superblock has 64"),
+        (1, [], "has 1 byte, and"),
+        (513, ["--offset", "1s"], "has 1 byte from byte 512 on, and"),
+    ):
+        image = write(tmp_path / "small", bytes(size))
+        done = command("check", image, *more)
+        assert (done.code, f"error: image: {image} {words}" in done.out) == (1, True)
+
+
 def rescue_map(tmp_path: Path, *parts: tuple[int, int, str]) -> Path:
     lines = "".join(f"{start:#x} {size:#x} {status}\n" for start, size, status in parts)
     text = f"# Mapfile. Created by GNU ddrescue\n0x0 ? 1\n{lines}"

@@ -20,10 +20,11 @@ from writecache_impl.tools.image import Image
 from writecache_impl.tools.numbers import Extents, arithmetic
 from writecache_impl.tools.origin import Evidence, weigh
 from writecache_impl.tools.picture import Picture, picture_of
-from writecache_impl.tools.problems import Problem, Severity
+from writecache_impl.tools.problems import Problem, Severity, counted
 from writecache_impl.tools.wrong_entries import problems_of
 from writecache_spec.layout import (
     MAGIC,
+    SUPERBLOCK_SIZE,
     VERSION,
     SizeError,
     Superblock,
@@ -63,8 +64,9 @@ def check(
         problem = _error("superblock", str(error), "nobody can tell what the cache holds")
         return Checked(None, None, [problem], None, not_judged=True)
     except TruncatedError:
-        size = max(image.size - offset, 0)
-        what = f"there are {size} bytes, and a superblock has 64"
+        size = counted(max(image.size - offset, 0), "byte")
+        where = f" from byte {offset} on" if offset else ""
+        what = f"{image.path} has {size}{where}, and a superblock has {SUPERBLOCK_SIZE}"
         return Checked(None, None, [_error("image", what, "there is no cache here")], None)
     problems = superblock_problems(superblock, image.size - offset)
     if superblock_refusal(superblock, image.size - offset) is not None:

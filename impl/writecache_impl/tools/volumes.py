@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from writecache_impl.tools.errors import ToolError
 from writecache_impl.tools.image import Image
+from writecache_impl.tools.problems import counted
 from writecache_spec.layout import MAGIC
 from writecache_spec.units import SECTOR_SIZE
 
@@ -32,9 +33,13 @@ class Volume(NamedTuple):
 def superblock_offset(image: Image, offset: int | None) -> int:
     """The offset that was given, or the one that was found, in bytes.
 
-    Raises ToolError for a physical volume that has no cachevol, several, or one in pieces.
+    Raises ToolError for one past the image's end, and for a physical volume that has no cachevol,
+    several, or one in pieces.
     """
     if offset is not None:
+        if offset and offset >= image.size:
+            size = counted(image.size, "byte")
+            raise ToolError(f"{image.path}: it has {size}: --offset {offset} is past its end")
         return offset
     label = _label(image)
     if label is None or _int(_head(image, 4)) == MAGIC:
