@@ -1,6 +1,7 @@
 """`writecache size` and `explain`, LVM's cachevols, and what every tool's help has."""
 
 import lzma
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -22,9 +23,11 @@ from writecache_spec.layout import calculate_memory_size
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: str(tool.name))
 def test_every_tool_has_an_example(tool: object) -> None:
-    done = command(getattr(tool, "name", ""), "--help")
+    name = getattr(tool, "name", "")
+    done = command(name, "--help")
     assert done.code == 0
-    assert "Example: " in done.out
+    _, *examples = re.split("^  Examples?:", done.out, flags=re.MULTILINE)
+    assert [f"writecache {name}" in example for example in examples] == [True]
 
 
 def test_size_is_what_a_format_makes(tmp_path: Path) -> None:
