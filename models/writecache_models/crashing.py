@@ -25,6 +25,7 @@ from writecache_spec.profile import Profile
 from writecache_spec.units import SECTOR_SIZE, Sector, bytes_of
 
 _ZEROS: Final = bytes(SECTOR_SIZE)
+MISTOLD: Final = "an activation that fails is reported as success"
 _DISKS: Final = (Device.CACHE, Device.ORIGIN)
 
 
@@ -219,7 +220,7 @@ def end(
     request, message = begun
     failed = outcome.errno is not None
     if outcome.returned:
-        return [("an activation that fails is reported as success", None)]
+        return [(MISTOLD, None)]
     if outcome.errno == "EIO" and not machine.devices.faults:
         # No disk fails here: nothing may.
         return [(_refused(op[0], outcome.errno), None)]

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from writecache_models.actions import ChoiceError, HangError, Outcome, PanicError
 from writecache_models.contract import Contract, FlushMessage, Request
-from writecache_models.crashing import Setting, begin, end, sectors_in, value_of
+from writecache_models.crashing import MISTOLD, Setting, begin, end, sectors_in, value_of
 from writecache_models.observations import UnusableStepError, agrees, observe, perform
 from writecache_models.trace import BEGIN, TOGETHER, Observation, Op, Trace, script_of
 from writecache_models.trace_states.contents import ByteReader, in_words
@@ -76,7 +76,8 @@ class _Player:
         if machine.n_left_out:
             machine.note(DEVICE, f"({machine.n_left_out} moments more are left out)")
         machine.note(END, f"{op_in_words(op)}: {result}")
-        judged = self.contract is not None or outcome is None
+        # What a load has returned is wrong whatever the contract knows.
+        judged = self.contract is not None or outcome is None or outcome.returned
         said = tuple(self._in_words(*one, op, outcome) for one in wrong) if judged else ()
         return Step(
             op_in_words(whole), machine.noted, result, machine.status(), said,
@@ -118,6 +119,8 @@ class _Player:
     def _end(
         self, op: Op, begun: tuple[FlushMessage, list[Request]] | None, outcome: Outcome
     ) -> list[tuple[str, int | None]]:
+        if outcome.returned:
+            return [(MISTOLD, None)]
         contract = self.contract
         if contract is None or begun is None:
             return []
