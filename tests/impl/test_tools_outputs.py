@@ -196,6 +196,24 @@ def test_a_dump_is_not_restored_over_itself(tmp_path: Path) -> None:
     assert dumped.read_bytes() == text
 
 
+def test_where_no_file_can_be_made_the_output_is_named(devices: Devices, tmp_path: Path) -> None:
+    """Nobody, not even root, makes files there; by a link it is named as it was asked for."""
+    (tmp_path / "link").symlink_to("/proc")
+    for used in (Path("/proc/made"), tmp_path / "link" / "made"):
+        both = devices.cache_path, "--origin", devices.origin_path
+        for line in (
+            ["repair", devices.cache_path, "-o", used],
+            ["view", *both, "-o", used],
+            ["writeback", *both, "--to", used],
+            ["writeback", *both, "--undo-log", used],
+            ["dump", devices.cache_path, "-o", used],
+        ):
+            done = command(*line)
+            assert done.is_refusal(), line
+            assert done.err.startswith(f"writecache: {used}: "), line
+    assert devices.now() == devices.before
+
+
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 

@@ -55,6 +55,43 @@ def test_a_dry_run_changes_nothing(devices: Devices) -> None:
     assert not devices.log.exists()
 
 
+def test_a_dry_run_warns_of_what_may_not_be_written(
+    devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for somebody who is not root: who is one may write everything."""
+
+    def may(path: Path, wanted: int) -> bool:
+        return Path(path).stat().st_mode >> 6 & wanted == wanted
+
+    monkeypatch.setattr(os, "access", may)
+
+    def warned(*more: object) -> list[str]:
+        line = ("writeback", devices.cache_path, "--origin", devices.origin_path, "--dry-run")
+        done = command(*line, *more)
+        assert done.code == 0
+        words = ": it may not be written: without --dry-run this is refused"
+        lines = done.err.splitlines()
+        assert all(line.endswith(words) for line in lines)
+        return [Path(line[len("writecache: ") : -len(words)]).name for line in lines]
+
+    folder = devices.origin_path.parent
+    assert warned() == []
+    devices.origin_path.chmod(0o400)
+    assert warned() == warned("--json") == ["disk"]
+    assert warned("-q") == warned("--to", folder / "copy") == []
+    devices.cache_path.chmod(0o400)
+    assert warned() == ["disk", "ssd"]
+    assert warned("--no-metadata-update") == ["disk"]
+    folder.chmod(0o500)
+    try:
+        assert warned() == ["disk", "ssd", folder.name]
+        assert warned("--no-undo-log") == ["disk", "ssd"]
+        assert warned("--to", folder / "copy") == [folder.name]
+    finally:
+        folder.chmod(0o700)
+    assert devices.now() == devices.before
+
+
 def test_a_copy_leaves_both_devices(devices: Devices, tmp_path: Path) -> None:
     for path in (devices.cache_path, devices.origin_path):
         path.chmod(0o400)

@@ -27,6 +27,7 @@ from writecache_impl.cli.written import (
     print_way_back,
     print_written,
     size_of,
+    warn_of_refusals,
 )
 from writecache_impl.tools.errors import ToolError
 from writecache_impl.tools.image import Image, same_file
@@ -109,6 +110,8 @@ def writeback_command(
         bar = stack.enter_context(meter("writing back", None, "blocks"))
         if wishes.dry_run:
             written = dry_run(cache, slow, start, wishes)
+            log = None if no_undo_log or copy is not None else undo_log or origin
+            warn_of_refusals(_to_be_written(path, origin, copy, log, wishes), quiet)
         elif copy is not None:
             written = to_copy(cache, slow, start, copy, wishes, bar.advance, wishes.force)
         else:
@@ -123,6 +126,20 @@ def writeback_command(
         print_way_back(log_path, log_size)
         print_problems(written)
     return FINE if written.is_fine else PROBLEMS
+
+
+def _to_be_written(
+    cache: Path, origin: Path, copy: Path | None, log: Path | None, wishes: Wishes
+) -> list[Path]:
+    """What is written if it is no dry run: files, and directories that get new ones.
+
+    `log` is in the directory of the undo log, if there shall be one.
+    """
+    if copy is not None:
+        return [copy.parent]
+    caches = [cache] if wishes.update_metadata else []
+    logs = [] if log is None or log.is_block_device() else [log.parent]
+    return [origin, *caches, *logs]
 
 
 @contextmanager

@@ -1,9 +1,14 @@
 """What `writecache writeback` says of what it did."""
 
+import os
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import click
+
+from writecache_impl.cli.common import escaped
 from writecache_impl.tools.output import new_file
 from writecache_impl.tools.problems import MOST_NAMED, counted
 from writecache_impl.tools.writeback import Wishes, Written
@@ -42,6 +47,14 @@ def as_json_object(written: Written, log_path: Path | None) -> dict[str, Any]:
         "n_failed": written.n_problems,
         "failed": [one._asdict() for one in islice(written.problems(), MOST_IN_JSON)],
     }
+
+
+def warn_of_refusals(paths: Iterable[Path], quiet: bool) -> None:
+    """Say on standard error which of the paths that would be written may not be."""
+    for path in paths if not quiet else ():
+        if not os.access(path, os.W_OK):
+            words = "it may not be written: without --dry-run this is refused"
+            click.echo(f"writecache: {escaped(str(path))}: {words}", err=True)
 
 
 def print_written(written: Written, wishes: Wishes) -> None:

@@ -41,12 +41,16 @@ def new_file(path: Path, force: bool = False, modes: Iterable[int] = ()) -> Iter
     new file can be put, InUseError where somebody has the file there locked.
     """
     check_output(path, force)
-    path = Path(os.path.realpath(path))
+    asked, path = path, Path(os.path.realpath(path))
     with ExitStack() as stack:
         mode = _held(path, stack)
         if mode is None:
             mode = _narrowed(modes)
-        fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        except OSError as error:
+            error.filename = str(asked)
+            raise
         stack.callback(os.close, fd)
         try:
             with Image(Path(name), writable=True) as image:
@@ -58,7 +62,7 @@ def new_file(path: Path, force: bool = False, modes: Iterable[int] = ()) -> Iter
             with suppress(OSError):
                 os.unlink(name)
             if isinstance(error, OSError) and error.filename in (None, name):
-                error.filename = str(path)  # nobody knows the other name
+                error.filename = str(asked)  # nobody knows the other name
             raise
     sync_directory(path.parent)
 
