@@ -169,6 +169,52 @@ def test_what_cannot_be_served_is_refused_in_a_line(path: Path) -> None:
             assert command("serve", *more, "--socket", server.address).is_refusal()
 
 
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("foo", "Bad arguments: foo is no mode (s, p)"),
+        ("", "Bad arguments: there is no mode"),
+        ("S", "Bad arguments: there is no origin"),
+        ("s o c", "Bad arguments: there is no block size"),
+        ("s o c 7", "Invalid block size: 7 is no power of two from 512 to 4096"),
+        ("s o c 4096", "Invalid number of feature args: there is no number of option words"),
+        (
+            "s o c 4096 2 cleaner",
+            "Invalid number of feature args: 2 is no number of option words up to 1",
+        ),
+        ("s o c 4096 1 what", "Invalid optional argument: what is no option in mode s"),
+        ("s o c 4096 2 cleaner fua", "Invalid optional argument: fua is no option in mode s"),
+        ("s o c 4096 1 max_age", "Invalid optional argument: max_age has no value"),
+        (
+            "s o c 4096 7 low_watermark 90 cleaner start_sector 99999 max_age 1",
+            "Invalid optional argument: 99999 is no value of start_sector",
+        ),
+        (
+            "s o c 4096 4 high_watermark 30 low_watermark 40",
+            "High watermark must be greater than or equal to low watermark",
+        ),
+    ],
+)
+def test_the_word_of_a_table_that_is_wrong_is_named(path: Path, table: str, words: str) -> None:
+    files = ("--origin", path / "origin", "--cache", path / "cache", "--socket", path / "s")
+    done = command("serve", *files, "--table", table)
+    assert done.is_refusal()
+    assert done.err == f"writecache: {words}\n"
+
+
+def test_the_option_that_is_wrong_is_named(path: Path) -> None:
+    files = ("--origin", path / "origin", "--cache", path / "cache", "--socket", path / "s")
+    for options, words in (
+        (["high_watermark"], "high_watermark has no value"),
+        (["cleaner", "high_watermark 101"], "101 is no value of high_watermark"),
+        (["high_watermark", "cleaner"], "cleaner is no value of high_watermark"),
+    ):
+        given = [word for option in options for word in ("--option", option)]
+        done = command("serve", *files, *given)
+        assert done.is_refusal()
+        assert done.err == f"writecache: Invalid optional argument: {words}\n"
+
+
 def _with_block_at_the_end(path: Path) -> None:
     with Engine.open(TABLE, path / "cache", path / "origin") as engine:
         engine.write(SIZE - BLOCK, b"x" * BLOCK, fua=True)

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import ExitStack
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from writecache_impl.cli.common import print_json
 from writecache_impl.cli.exits import FINE, PROBLEMS
 from writecache_impl.cli.images import AS_JSON, PATH, Size
 from writecache_impl.cli.serving import SOCKET, TCP, listen, stop_on_signals
+from writecache_impl.cli.wrong_words import wrong_word
 from writecache_impl.engine import Engine, EngineError
 from writecache_impl.engine.bus_errors import end_in_a_line
+from writecache_impl.engine.errors import RefusedError
 from writecache_impl.nbd import Export, Server
 from writecache_impl.nbd.control import Control, ask
 from writecache_impl.nbd.sockets import uri
@@ -122,7 +125,7 @@ def _serve(
     # Listening comes first: where that fails, nothing on the devices has changed.
     with ExitStack() as ends:
         listening = listen(ends, path, tcp)
-        engine = Engine.open(table, cache, origin)
+        engine = _opened(table, cache, origin)
         try:
             if control is not None:
                 ends.callback(Control(engine, control).stop)
@@ -139,6 +142,18 @@ def _serve(
         click.echo(f"writecache: at the end: {error.message}", err=True)
         return PROBLEMS
     return FINE
+
+
+def _opened(table: str, cache: Path, origin: Path) -> Engine:
+    """The engine; what it says of a bad table names the word that is wrong."""
+    try:
+        return Engine.open(table, cache, origin)
+    except RefusedError as error:
+        with cache.open("rb") as file:
+            wrong = wrong_word(table, file.seek(0, SEEK_END))
+        if wrong is None:
+            raise
+        raise RefusedError(error.errno, f"{error.message}: {wrong}") from None
 
 
 def _announce(engine: Engine, uris: list[str], as_json: bool) -> None:
