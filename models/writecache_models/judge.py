@@ -1,11 +1,13 @@
 """Judging recorded traces: is each of their steps something that the reference does?"""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from writecache_models.checker import Checker
+from writecache_models.kept import violated_target
 from writecache_models.observations import UnusableStepError, profile_of
 from writecache_models.trace import BEGIN, Observation, Op, Trace
 from writecache_spec.profile import PROFILES, Profile
@@ -62,7 +64,11 @@ def judge(trace: Trace, profile: Profile | None = None) -> Report:
     deviations: Mapping[int, tuple[int, ...]] = {}
     schedules = panics = 0
     divergence = problem = None
-    for number, (op, seen) in enumerate(trace.steps):
+    violated = violated_target(trace)
+    if violated is not None:
+        whose = shlex.quote(violated or "TARGET")
+        problem = f"a kept violation, and no recorded trace: --target {whose} plays it again"
+    for number, (op, seen) in enumerate(trace.steps if problem is None else ()):
         if not seen and op[0] != BEGIN:
             problem = f"step {number}: nothing was seen of it: the trace has not been recorded"
             break

@@ -142,6 +142,48 @@ def test_a_program_that_misbehaves_is_a_line_and_no_traceback(
 
 
 @pytest.mark.parametrize(
+    ("body", "says"),
+    [('print(\'{"data": "00"}\', flush=True)', " is not "), ("sys.exit(3)", "exit code 3")],
+)
+def test_a_kept_violation_says_what_it_is_and_how_to_play_it(
+    body: str, says: str, tmp_path: Path
+) -> None:
+    target = program(tmp_path, body)
+    assert conform(target, "--seconds", 5, folder=tmp_path).code == 1
+    (kept,) = tmp_path.glob("violation-*.jsonl")
+    shown = command("vectors", "show", kept)
+    words = " ".join(shown.out.split())
+    assert shown.code == 0
+    assert f", a kept violation of target cmd:{target}".replace(" ", "") in words.replace(" ", "")
+    assert "None" not in words
+    (last,) = [line for line in shown.out.splitlines() if line.startswith("violation: ")]
+    assert says in last
+    checked = command("vectors", "check", kept)
+    assert checked.code == 2
+    hint = f"a kept violation, and no recorded trace: --target {quote(f'cmd:{target}')} plays it"
+    assert hint in checked.err
+    again = command("vectors", "check", "--target", f"cmd:{target}", kept)
+    assert (again.code, says in again.err) == (1, True)
+
+
+def test_a_violation_kept_without_its_targets_name_is_known_by_its_step(tmp_path: Path) -> None:
+    header = {"trace": "old", "format": 1, "kernel": None, "target": None, "cache_sectors": 64,
+              "origin_sectors": 64, "table": "s ORIGIN CACHE 4096 0"}  # fmt: skip
+    file = tmp_path / "v.jsonl"
+    step = {"op": ["open"], "violation": "it burns"}
+    file.write_text("".join(json.dumps(line) + "\n" for line in (header, step)))
+    shown = " ".join(command("vectors", "show", file).out.split())
+    assert "a kept violation of an unnamed target" in shown
+    assert "violation it burns" in shown
+    checked = command("vectors", "check", file)
+    assert (checked.code, "--target TARGET plays it again" in checked.err) == (2, True)
+    file.write_text("".join(json.dumps(line) + "\n" for line in (header, {"op": ["open"]})))
+    assert ", not recorded" in " ".join(command("vectors", "show", file).out.split())
+    checked = command("vectors", "check", file)
+    assert (checked.code, "the trace has not been recorded" in checked.err) == (2, True)
+
+
+@pytest.mark.parametrize(
     ("words", "says"), [("", "no program is named"), ("'", "No closing quotation")]
 )
 def test_what_names_no_program_is_a_faulty_input(words: str, says: str, tmp_path: Path) -> None:

@@ -8,11 +8,19 @@ from typing import Final
 
 import click
 
-from writecache_impl.cli.common import OUTPUT, meter, print_table, traces_in, write_or_print
+from writecache_impl.cli.common import (
+    OUTPUT,
+    escaped,
+    meter,
+    print_table,
+    traces_in,
+    write_or_print,
+)
 from writecache_impl.cli.exits import FINE
 from writecache_impl.cli.vectors import FILES, PROFILE, named_or_shipped
 from writecache_impl.explorer.writing import rendered, states_of_vectors
 from writecache_models.judge import profile_named
+from writecache_models.kept import violated_target
 from writecache_models.trace import Observation
 from writecache_models.vectors import Trace, VectorError, check_writable
 
@@ -65,13 +73,15 @@ def show(
             print("\n".join(trace.lines()))
             continue
         print_table(
-            f"{trace.name}: {trace.table} on Linux {trace.kernel}, target {trace.target}",
+            f"{trace.name}: {trace.table}{_origin(trace)}",
             ("step", "operation", "status", "result"),
             [
-                [number, json.dumps(op), seen.get("status"), _result(seen)]
+                [number, json.dumps(op), seen.get("status", ""), _result(seen)]
                 for number, (op, seen) in enumerate(trace.steps)
             ],
         )
+        if violated_target(trace) is not None and "violation" in trace.extra:
+            print(f"violation: {escaped(str(trace.extra['violation']))}")
     if name is not None and not shown:
         raise VectorError(f"no trace is called {name}")
     return FINE
@@ -102,6 +112,16 @@ def _explore(traces: list[Trace], html: bool, profile: str | None, output: Path 
     return FINE
 
 
+def _origin(trace: Trace) -> str:
+    """Where a trace comes from."""
+    violated = violated_target(trace)
+    if violated is not None:
+        return f", a kept violation of {f'target {violated}' if violated else 'an unnamed target'}"
+    if trace.kernel is None:
+        return ", not recorded"
+    return f" on Linux {trace.kernel}, target {trace.target}"
+
+
 def _result(seen: Observation) -> str:
-    keys = ("panic", "hang", "errno", "error", "read", "schedule")
+    keys = ("panic", "hang", "errno", "error", "read", "schedule", "violation")
     return ", ".join(f"{key} {seen[key]}" for key in keys if key in seen)

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from writecache_models.conformance.registry import (
 from writecache_models.conformance.replaying import replay
 from writecache_models.conformance.target import Ability, Level
 from writecache_models.conformance.verdicts import Verdict
+from writecache_models.kept import VIOLATION_OF
 from writecache_models.vectors import VectorError, write_traces
 
 CLAIMS = {
@@ -134,8 +136,10 @@ def _keep(name: str, renewed: Renewed, found: Verdict, output: Path) -> list[str
     _say("shrunk:", *_described(least), *least.trace.lines())
     file = output / re.sub(r"[^\w.+-]", "_", f"violation-{renewed.facts.name}-{found.trace.name}")
     file = file.with_name(f"{file.name}.jsonl")
+    what = None if least.violation is None else least.violation.what
+    told = {**least.trace.extra, VIOLATION_OF: name, "violation": what}
     try:
-        write_traces(file, [least.trace])
+        write_traces(file, [replace(least.trace, extra=told)])
     except VectorError as error:
         _say(f"not kept: {error}")
         return []
