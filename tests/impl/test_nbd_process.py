@@ -1,5 +1,6 @@
 """`writecache serve` as a process: killed, ended, refused; and real clients."""
 
+import errno
 import json
 import os
 import shutil
@@ -274,6 +275,23 @@ def test_what_is_served_has_all_its_blocks(path: Path, formatted: bool) -> None:
     assert os.stat(path / "cache").st_blocks * 512 < 64 * BLOCK
     Engine.open(TABLE, path / "cache", path / "origin").close()
     assert os.stat(path / "cache").st_blocks * 512 >= 64 * BLOCK
+
+
+@pytest.mark.parametrize("prepare", [_sparse, _with_block_at_the_end])
+def test_a_cache_that_finds_no_room_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Path], None]
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    prepare(path)
+    content = (path / "cache").read_bytes()
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    files = ("--origin", path / "origin", "--cache", path / "cache", "--socket", path / "s")
+    done = command("serve", *files)
+    assert done.is_refusal()
+    assert f"{path / 'cache'}: No space left on device" in done.err
+    assert (path / "cache").read_bytes() == content
 
 
 def test_status_table_and_messages_by_the_control_socket(path: Path) -> None:

@@ -187,7 +187,11 @@ class MappedDevice(_OpenFile):
         """Give a regular file all its blocks."""
         if self._has_holes:
             self.check_size()  # one that has been cut would grow again
-            os.posix_fallocate(self.fd, 0, self.size)
+            try:
+                os.posix_fallocate(self.fd, 0, self.size)
+            except OSError as error:
+                error.filename = self.name
+                raise
             self._has_holes = False
 
     def close(self) -> None:
