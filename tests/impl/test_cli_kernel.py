@@ -101,11 +101,18 @@ def test_a_script_that_does_not_end_is_a_problem(tmp_path: Path) -> None:
     assert done.err.endswith("writecache: the script did not end within 1 s\n")
 
 
-@pytest.mark.parametrize("name", ["~nosuch/linux", "x" * 5000, "[/x]", "6.1²", "9" * 5000])
-def test_a_name_that_is_no_kernel_is_not_judged(name: str, tmp_path: Path) -> None:
-    done = command("conform", "-o", tmp_path, "--bisect", "--target", f"kernel:{name}")
+@pytest.mark.parametrize("path", ["~nosuch/linux", "[/x]"])
+def test_a_kernel_that_was_not_built_is_a_commit_to_be_skipped(path: str, tmp_path: Path) -> None:
+    done = command("conform", "-o", tmp_path, "--bisect", "--target", f"kernel:{path}")
     assert done.code == 125
-    assert f"kernel {name}: not judged: " in done.err
+    assert f"kernel {path}: not judged: " in done.err
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "6.1²", "9" * 5000])
+def test_a_name_that_is_no_kernel_ends_a_bisection(name: str, tmp_path: Path) -> None:
+    done = command("conform", "-o", tmp_path, "--bisect", "--target", f"kernel:{name}")
+    assert done.code == 129
+    assert "is no suite" in done.err
 
 
 def test_a_cache_whose_name_looks_like_markup_is_listed(
@@ -122,4 +129,4 @@ def test_a_cache_whose_name_looks_like_markup_is_listed(
 
 
 def test_without_a_kernel_no_script_runs() -> None:
-    assert command("kernel", "run", "nosuch", __file__).is_refusal(3)
+    assert command("kernel", "run", "nosuch", __file__).is_refusal(2)
