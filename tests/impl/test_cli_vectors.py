@@ -200,7 +200,7 @@ def test_a_recording_that_cannot_be_written_is_one_line() -> None:
 
 def test_without_a_kernel_nothing_is_recorded(tmp_path: Path) -> None:
     file = tmp_path / "v.jsonl"
-    assert command("vectors", "record", "--kernel", "nosuch", "-o", file).is_refusal(3)
+    assert command("vectors", "record", "--kernel", "nosuch", "-o", file).is_refusal(2)
     assert not file.exists()
 
 
