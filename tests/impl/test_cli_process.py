@@ -125,8 +125,6 @@ def started(*arguments: object, where: Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
         start_new_session=True,
         env={**os.environ, "TMPDIR": str(where)},
-        # Whoever runs these tests in the background has it ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as running:
         try:
             yield running
