@@ -8,7 +8,7 @@ the kernel, which activates and reads it.
 from collections.abc import Callable
 from dataclasses import replace
 
-from writecache_impl.crashes import play
+from writecache_impl.happening import play
 from writecache_impl.linux import LinuxTarget
 from writecache_impl.logging_kernels import tells_flushes_apart
 from writecache_impl.recording import record

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from writecache_models.contract import Contract, Request
 from writecache_models.crashing import begin
 from writecache_models.log_lines import FLUSH, FUA, Fenced, Stored
-from writecache_models.trace import Op
+from writecache_models.trace import BEGIN, Op
 from writecache_models.volatile import Sectors, Volatile, crashes
 from writecache_spec.events import Device
 from writecache_spec.units import SECTOR_SIZE
@@ -171,8 +171,9 @@ def moments(happened: Iterable[Happened], memory_bytes: int | None = None) -> It
     machine = _Machine(memory_bytes)
     begun: deque[tuple[Op, bool, Request]] = deque()
     for step, (op, failed, log) in enumerate(happened):
-        is_begun = op[0] == "begin"
-        under_way = op[1:] if is_begun else op, failed, begin(machine.contract, op[is_begun:])
+        is_begun = op[0] == BEGIN
+        asked = op[1:] if is_begun else op
+        under_way = asked, failed, begin(machine.contract, asked)
         if is_begun:
             begun.append(under_way)
         for entry in log:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from commands import SUITE, command
 
-from writecache_impl.crashes import draw, play
+from writecache_impl.happening import draw, play
 from writecache_impl.linux import LinuxTarget
 from writecache_impl.linux.content import Content
 from writecache_impl.linux.writelog import FLUSH, TraceLogs
@@ -93,7 +93,7 @@ def test_every_content_of_a_trace_can_go_back_to_the_kernel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("writecache_impl.crashes.IMAGES_OF_A_MOMENT", 2)
-    monkeypatch.setattr("writecache_impl.crashes.FAMILIES", ("plain",))
+    monkeypatch.setattr("writecache_impl.happening.FAMILIES", ("plain",))
     done = command(*TARGET, "--resume", 0, "--resumed", 1, "--seconds", 1, "--seed", "4", "--json")
     assert done.code == 0, done.err
     assert done.json["resumed"] == done.json["distinct"] > 20
