@@ -181,7 +181,9 @@ def folder() -> Iterator[Path]:
 class Running:
     """A server in this process, in a thread."""
 
-    def __init__(self, path: Path, negotiation_s: float = 30, grace_s: float = 5) -> None:
+    def __init__(
+        self, path: Path, negotiation_s: float = 30, grace_s: float = 5, polls: bool = False
+    ) -> None:
         self.address = str(path / "socket")
         self.engine = Engine.open(TABLE, path / "cache", path / "origin")
         try:
@@ -190,7 +192,11 @@ class Running:
             self.engine.abandon()
             raise
         self.server = Server(
-            Export.of(self.engine), listening, negotiation_s=negotiation_s, grace_s=grace_s
+            Export.of(self.engine),
+            listening,
+            negotiation_s=negotiation_s,
+            grace_s=grace_s,
+            polls=polls,
         )
         self._thread = threading.Thread(target=self.server.run)
         self._thread.start()
@@ -202,9 +208,9 @@ class Running:
 
 
 @contextmanager
-def served(negotiation_s: float = 30, grace_s: float = 5) -> Iterator[Running]:
+def served(negotiation_s: float = 30, grace_s: float = 5, polls: bool = False) -> Iterator[Running]:
     with folder() as path:
-        running = Running(path, negotiation_s, grace_s)
+        running = Running(path, negotiation_s, grace_s, polls)
         try:
             yield running
         finally:

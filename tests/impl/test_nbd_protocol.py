@@ -26,9 +26,9 @@ from nbd_client import (
 UNSUPPORTED, INVALID, UNKNOWN = 2**31 + 1, 2**31 + 3, 2**31 + 6
 
 
-@pytest.fixture
-def server() -> Iterator[Running]:
-    with served() as running:
+@pytest.fixture(params=(False, True), ids=("waits", "polls"))
+def server(request: pytest.FixtureRequest) -> Iterator[Running]:
+    with served(polls=request.param) as running:
         yield running
 
 

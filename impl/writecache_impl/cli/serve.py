@@ -129,7 +129,7 @@ def _serve(
         try:
             if control is not None:
                 ends.callback(Control(engine, control).stop)
-            server = Server(Export.of(engine, name), listening)
+            server = Server(Export.of(engine, name), listening, polls=True)
             stop_on_signals(server)
             _announce(engine, [uri(sock, name) for sock in listening], as_json)
             server.run()

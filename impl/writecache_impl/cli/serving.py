@@ -62,7 +62,7 @@ def serve_merged(
     """Serve a picture, to be read only, until a signal comes."""
     with ExitStack() as ends:
         listening = listen(ends, path, tcp)
-        server = Server(Export.of(merged, read_only=True), listening)
+        server = Server(Export.of(merged, read_only=True), listening, polls=True)
         stop_on_signals(server)
         uris = [uri(sock, "") for sock in listening]
         if as_json:

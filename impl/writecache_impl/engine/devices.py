@@ -13,18 +13,21 @@ mode stores.  Every method raises OSError where the device fails.
 """
 
 import errno
-import fcntl
 import mmap
 import os
 import stat
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Final
 
 from writecache_impl.engine.errors import UnusableDeviceError
+from writecache_impl.engine.files import open_exclusively, write_all
 from writecache_impl.engine.holes import punch
 
 _PAGE: Final = mmap.PAGESIZE
+_CHUNK: Final = 2**20
+"""Bytes of which is noted together whether long writes have been there."""
+_LONG: Final = 2**16
+"""Bytes of the shortest write that may go by system call."""
 
 
 class Device(ABC):
@@ -65,7 +68,7 @@ class _OpenFile(Device):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
         self._flush_error: int | None = None
-        self.fd = _open_exclusively(self.name)
+        self.fd = open_exclusively(self.name)
         try:
             self.regular = stat.S_ISREG(os.fstat(self.fd).st_mode)
             self.size = os.lseek(self.fd, 0, os.SEEK_END) // 512 * 512
@@ -121,25 +124,7 @@ class FileDevice(_OpenFile):
         """Write, as often as it takes."""
         if offset + len(data) > self.size:
             raise OSError(errno.EIO, f"{self.name} has no byte {offset + len(data) - 1}")
-        flags = os.RWF_DSYNC if fua else 0
-        written = self._write_some(data, offset, flags)
-        while written < len(data):
-            more = self._write_some(data[written:], offset + written, flags)
-            if not more:
-                raise OSError(errno.EIO, f"{self.name} takes no more at byte {offset + written}")
-            written += more
-
-    def _write_some(self, data: bytes | memoryview, offset: int, flags: int) -> int:
-        if not flags:
-            return os.pwrite(self.fd, data, offset)
-        try:
-            return os.pwritev(self.fd, [data], offset, flags)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-                raise
-        written = os.pwrite(self.fd, data, offset)
-        os.fdatasync(self.fd)
-        return written
+        write_all(self.fd, self.name, data, offset, os.RWF_DSYNC if fua else 0)
 
 
 class MappedDevice(_OpenFile):
@@ -147,6 +132,9 @@ class MappedDevice(_OpenFile):
 
     A regular file gets all its blocks before anything is stored: a store into a hole that finds no
     room would end the process.  Not when it is opened: whoever refuses it leaves its times alone.
+    Long writes to where nothing has been stored yet go by system call, which gives the file pages
+    by the many where a store waits for each; what is then stored there is stored in the same pages.
+
     Whether a file was cut under it is looked at before each store and each load, and reported.  A
     file that is cut within one, and a load that the disk fails, end the process, as by a crash, and
     what was durable stays (`FileDevice` reports these, too; how they can end in a line:
@@ -162,6 +150,7 @@ class MappedDevice(_OpenFile):
             if self.size == 0:
                 raise UnusableDeviceError(errno.EINVAL, f"{self.name} is empty")
             self._has_holes = self.regular and preallocate
+            self._has_pages = bytearray(self.size // _CHUNK + 1)
             self.map = mmap.mmap(self.fd, self.size)
         except BaseException:
             super().close()
@@ -177,7 +166,12 @@ class MappedDevice(_OpenFile):
         self.check_size()
         self.prepare()
         end = offset + len(data)
-        self.map[offset:end] = data
+        chunks = slice(offset // _CHUNK, (end - 1) // _CHUNK + 1)
+        if len(data) < _LONG or 0 not in self._has_pages[chunks]:
+            self.map[offset:end] = data
+        else:
+            write_all(self.fd, self.name, data, offset)
+            self._has_pages[chunks] = b"\1" * (chunks.stop - chunks.start)
         if fua:
             self.check_size()
             first = offset // _PAGE * _PAGE
@@ -199,40 +193,3 @@ class MappedDevice(_OpenFile):
         if not self.map.closed:
             self.map.close()
         super().close()
-
-
-def _open_exclusively(name: str) -> int:
-    """Open a file or a block device for reading and writing, so that nobody else can.
-
-    Two that ask for the same exclusion are kept apart: for a block device that is O_EXCL, which
-    file systems and device-mapper hold too; for a file it is `flock`.
-    """
-    flags = os.O_RDWR | os.O_CLOEXEC
-    try:
-        if stat.S_ISBLK(os.stat(name).st_mode):
-            flags |= os.O_EXCL
-        fd = os.open(name, flags)
-    except OSError as error:
-        busy = error.errno == errno.EBUSY
-        reason = "is in use" if busy else f"cannot be opened: {error.strerror}"
-        raise UnusableDeviceError(error.errno or errno.EIO, f"{name} {reason}") from error
-    try:
-        mode = os.fstat(fd).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-            raise UnusableDeviceError(errno.ENOTBLK, f"{name} is no file and no block device")
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(fd)
-        raise UnusableDeviceError(errno.EBUSY, f"{name} is in use") from error
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def same_file(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
-    """Whether two paths name one file; False where one does not exist."""
-    try:
-        return Path(first).samefile(second)
-    except OSError:
-        return False

@@ -24,9 +24,10 @@ from writecache_impl.engine.background import Background
 from writecache_impl.engine.clients import Clients
 from writecache_impl.engine.config import LIKE, parse_table
 from writecache_impl.engine.construct import FASTEST, construct
-from writecache_impl.engine.devices import Device, FileDevice, MappedDevice, same_file
+from writecache_impl.engine.devices import Device, FileDevice, MappedDevice
 from writecache_impl.engine.entries import Entries
 from writecache_impl.engine.errors import ClosedError, EngineError, UnusableDeviceError
+from writecache_impl.engine.files import same_file
 from writecache_impl.engine.messages import send
 from writecache_impl.engine.resume import resume
 from writecache_impl.engine.state import WRITEBACK, Cache

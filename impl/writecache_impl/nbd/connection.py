@@ -41,11 +41,15 @@ class Connection:
     """A client's socket, and the threads that serve it."""
 
     def __init__(
-        self, sock: socket.socket, export: Export, ended: Callable[["Connection"], None]
+        self,
+        sock: socket.socket,
+        export: Export,
+        ended: Callable[["Connection"], None],
+        polls: bool = False,
     ) -> None:
         """`ended` is called when the last thread has let go of it."""
         self._socket, self._export, self._ended = sock, export, ended
-        self._incoming = Incoming(sock, self._send_replies)
+        self._incoming = Incoming(sock, self._before_waiting, polls)
         self._replies: list[bytes] = []
         # To what was done while more had come already; its reader's.
         self._agreement: Agreement | None = None
@@ -187,8 +191,14 @@ class Connection:
     def _send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
+    def _before_waiting(self) -> bool:
+        """Reply, for the client may wait for that before it sends more; whether nothing is under
+        way that a thread which polls would hinder."""
+        self._send_replies()
+        return self._n_threads - self._n_idle == 1
+
     def _send_replies(self) -> None:
-        """Reply to what was done, for the client may wait for that before it sends more."""
+        """Reply to what was done."""
         if self._replies:
             replies, self._replies = self._replies, []
             self._reply(replies)

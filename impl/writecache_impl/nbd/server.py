@@ -39,10 +39,14 @@ class Server:
         *,
         negotiation_s: float = NEGOTIATION_S,
         grace_s: float = GRACE_S,
+        polls: bool = False,
     ) -> None:
+        """`polls`: clients are polled for a moment before they are waited for, which is quicker
+        where the process has nothing else to do.
+        """
         self.export = export
         self._listening = [(sock, inode_of(sock)) for sock in listening]
-        self._negotiation_s, self._grace_s = negotiation_s, grace_s
+        self._negotiation_s, self._grace_s, self._polls = negotiation_s, grace_s, polls
         self._connections: set[Connection] = set()
         self._change = threading.Condition()
         self._woken, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -101,7 +105,7 @@ class Server:
             if len(self._connections) >= MOST_CONNECTIONS:
                 sock.close()
                 return
-            connection = Connection(sock, self.export, self._ended)
+            connection = Connection(sock, self.export, self._ended, self._polls)
             self._connections.add(connection)
         connection.start()
 

@@ -1,0 +1,98 @@
+"""The mapped device: what goes by system call and what is stored are the same bytes."""
+
+import errno
+import mmap
+import os
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from writecache_impl.engine import devices
+from writecache_impl.engine.devices import MappedDevice
+
+MIB = 2**20
+
+
+def opened(path: Path, size: int, *, preallocate: bool = True) -> MappedDevice:
+    with path.open("wb") as file:
+        file.truncate(size)
+    return MappedDevice(path, preallocate)
+
+
+def test_writes_of_any_length_anywhere_are_read_as_they_were_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    write = os.pwrite
+
+    def noted(fd: int, data: bytes, offset: int) -> int:
+        calls.append(len(data))
+        return write(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", noted)
+    size = 5 * MIB + 512
+    device = opened(tmp_path / "cache", size)
+    random, expected = Random(5), bytearray(size)
+    for _ in range(150):
+        length = 512 * random.choice((1, 8, 100, 128, 1000, 2048, 4000))
+        offset = 512 * random.randrange((size - length) // 512 + 1)
+        data = random.randbytes(length)
+        device.write(offset, data, fua=random.random() < 0.1)
+        expected[offset : offset + length] = data
+        assert device.read(offset, length) == data
+    device.flush()
+    assert device.read(0, size) == expected
+    device.close()
+    assert (tmp_path / "cache").read_bytes() == expected
+    # Each part of it once at the most.
+    assert 1 <= len(calls) <= 6
+    assert min(calls) >= devices._LONG  # short ones are stored
+
+
+def test_a_long_write_is_stored_where_one_has_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = opened(tmp_path / "cache", 4 * MIB)
+    device.write(0, b"a" * MIB)
+
+    def refuse(*_: object) -> int:
+        raise AssertionError("not by system call")
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    device.write(0, b"b" * MIB)
+    device.write(3 * MIB, b"c" * 4096)
+    with pytest.raises(AssertionError):
+        device.write(3 * MIB, b"d" * MIB)
+    device.close()
+
+
+def test_a_disk_that_takes_no_more_is_an_error_and_no_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = opened(tmp_path / "cache", 4 * MIB, preallocate=False)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="no space left"):
+        device.write(0, b"a" * MIB)
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: 0)
+    with pytest.raises(OSError, match="takes no more at byte 2097152"):
+        device.write(2 * MIB, b"a" * MIB)
+    device.close()
+
+
+def test_what_a_short_write_has_left_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = opened(tmp_path / "cache", 4 * MIB)
+    write = os.pwrite
+    monkeypatch.setattr(
+        os, "pwrite", lambda fd, data, offset: write(fd, data[: 5 * mmap.PAGESIZE], offset)
+    )
+    data = Random(2).randbytes(MIB)
+    device.write(MIB, data)
+    assert device.read(MIB, MIB) == data
+    device.close()
