@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from commands import TABLE, command, trace_of_reference
 
+from writecache_impl.cli.app import writecache
 from writecache_models.vectors import write_traces
 
 HEADER: dict[str, Any] = trace_of_reference().header()
@@ -204,3 +206,30 @@ def test_a_mistake_of_the_program_is_no_verdict(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("writecache_impl.cli.showing.traces_in", lambda files: 1 / 0)
     done = command("vectors", "show")
     assert (done.code, done.err.splitlines()[-1]) == (3, "ZeroDivisionError: division by zero")
+
+
+def test_commands_have_the_names_by_which_they_are_found() -> None:
+    context = click.Context(writecache)
+    for name in writecache.list_commands(context):
+        found = writecache.get_command(context, name)
+        assert found is not None
+        assert found.name == name
+    assert writecache.get_command(context, "nosuch") is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needless"),
+    [
+        (["size", "--help"], "numpy z3 hypothesis writecache_impl.linux writecache_models"),
+        (["check", "--help"], "numpy z3 hypothesis writecache_impl.linux"),
+        (["conform", "--help"], "z3 hypothesis writecache_proofs"),
+    ],
+)
+def test_a_command_imports_nothing_for_others(arguments: list[str], needless: str) -> None:
+    source = (
+        "import sys; from writecache_impl.cli.app import run; run(sys.argv[2:])\n"
+        "print('met:', *(name for name in sys.argv[1].split() if name in sys.modules))"
+    )
+    line = [sys.executable, "-c", source, needless, *arguments]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "met:"

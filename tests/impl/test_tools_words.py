@@ -21,9 +21,8 @@ from writecache_impl.tools.volumes import cachevols, parse_text
 from writecache_spec.layout import calculate_memory_size
 
 
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: str(tool.name))
-def test_every_tool_has_an_example(tool: object) -> None:
-    name = getattr(tool, "name", "")
+@pytest.mark.parametrize("name", TOOLS)
+def test_every_tool_has_an_example(name: str) -> None:
     done = command(name, "--help")
     assert done.code == 0
     _, *examples = re.split("^  Examples?:", done.out, flags=re.MULTILINE)

@@ -7,16 +7,12 @@ from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import nullcontext, suppress
 from io import BufferedWriter, FileIO, TextIOWrapper
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import click
 from click.exceptions import Exit, NoArgsIsHelpError
 
-from writecache_impl.cli.check import check_command
 from writecache_impl.cli.common import escaped
-from writecache_impl.cli.conform import conform
-from writecache_impl.cli.crash import crash
-from writecache_impl.cli.dumping import dump_command, restore_command
 from writecache_impl.cli.exits import (
     FAULTY_INPUT,
     FINE,
@@ -25,26 +21,34 @@ from writecache_impl.cli.exits import (
     OUTPUT_CLOSED,
     exit_code,
 )
-from writecache_impl.cli.explore import explore
-from writecache_impl.cli.findings import findings
-from writecache_impl.cli.fuzz import fuzz
-from writecache_impl.cli.kernel import kernel
-from writecache_impl.cli.prove import prove
-from writecache_impl.cli.repairing import repair_command
-from writecache_impl.cli.serve import serve_command
-from writecache_impl.cli.showing import show
+from writecache_impl.cli.lazily import Commands
 from writecache_impl.cli.signals import Ended, raised
-from writecache_impl.cli.telling import explain_command, size_command
-from writecache_impl.cli.vectors import vectors
-from writecache_impl.cli.viewing import view_command
-from writecache_impl.cli.writing import undo_command, writeback_command
-from writecache_impl.linux import UNUSABLE, KernelUnavailable, KernelUnknown, one_line
-from writecache_impl.tools.errors import ToolError
-from writecache_models.conformance.target import MalformedNameError, UnavailableError
-from writecache_models.vectors import VectorError
+
+_CLI: Final = "writecache_impl.cli"
+TOOLS: Final = {
+    "check": f"{_CLI}.check:check_command",
+    "dump": f"{_CLI}.dumping:dump_command",
+    "explain": f"{_CLI}.telling:explain_command",
+    "repair": f"{_CLI}.repairing:repair_command",
+    "restore": f"{_CLI}.dumping:restore_command",
+    "serve": f"{_CLI}.serve:serve_command",
+    "size": f"{_CLI}.telling:size_command",
+    "undo": f"{_CLI}.writing:undo_command",
+    "view": f"{_CLI}.viewing:view_command",
+    "writeback": f"{_CLI}.writing:writeback_command",
+}
+"""What needs nothing of the reference but a cache."""
+JUDGES: Final = {
+    name: f"{_CLI}.{name}:{name}"
+    for name in ("conform", "crash", "explore", "findings", "fuzz", "kernel", "prove", "vectors")
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    places={**TOOLS, **JUDGES},
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="writecache-reference", message="%(version)s")
 def writecache() -> None:
     """The checked reference of Linux's dm-writecache, and what judges by it.
@@ -61,32 +65,13 @@ def writecache() -> None:
     """
 
 
-vectors.add_command(show)
-for command in (conform, crash, vectors, kernel, explore, fuzz, findings, prove):
-    writecache.add_command(command)
-TOOLS = (
-    check_command,
-    dump_command,
-    restore_command,
-    writeback_command,
-    undo_command,
-    view_command,
-    repair_command,
-    size_command,
-    explain_command,
-    serve_command,
-)
-for tool in TOOLS:
-    writecache.add_command(tool)
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run the command line as a program; the exit code."""
     _prepare_streams()
     if "_WRITECACHE_COMPLETE" in os.environ:  # a shell asks what may follow
         writecache.main(list(arguments))
     # A server has its own way with signals.
-    is_server = arguments[:1] == [serve_command.name]
+    is_server = arguments[:1] == ["serve"]
     try:
         with nullcontext() if is_server else raised():
             code = _run(list(arguments))
@@ -109,6 +94,22 @@ def _run(arguments: list[str]) -> int:
         return _complain(error.format_message(), FAULTY_INPUT, as_it_is=True)
     except click.ClickException as error:
         return _complain(_usage(error), FAULTY_INPUT)
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("interrupted", INTERRUPTED)
+    except Exception as error:
+        return _failed(error)
+
+
+def _failed(failure: Exception) -> int:
+    """What a command could not go on with, in a line; the exit code."""
+    # Whoever raises one of these has imported it.
+    from writecache_impl.linux import UNUSABLE, KernelUnavailable, KernelUnknown, one_line
+    from writecache_impl.tools.errors import ToolError
+    from writecache_models.conformance.target import MalformedNameError, UnavailableError
+    from writecache_models.vectors import VectorError
+
+    try:
+        raise failure
     except (VectorError, ToolError, KernelUnknown, MalformedNameError) as error:
         return _complain(error, getattr(error, "code", FAULTY_INPUT))
     except (KernelUnavailable, UnavailableError) as error:
@@ -117,8 +118,6 @@ def _run(arguments: list[str]) -> int:
         return _complain(f"the kernel could not be used: {one_line(error)}", NOT_JUDGED)
     except BrokenExecutor:
         return _complain("a judging process was ended from outside", NOT_JUDGED)
-    except (click.Abort, KeyboardInterrupt):
-        return _complain("interrupted", INTERRUPTED)
     except BrokenPipeError:
         return OUTPUT_CLOSED
     except OSError as error:

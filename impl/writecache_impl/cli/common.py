@@ -14,9 +14,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from writecache_impl.linux import is_fetched_name
-from writecache_models.vectors import Trace, read_traces, write_whole
-
 LONGEST_SEED: Final = 80
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -117,12 +114,6 @@ def _shown(cell: object) -> str:
     return f"{cell:,}" if isinstance(cell, int) else escaped(str(cell))
 
 
-def traces_in(files: Iterable[Path]) -> Iterator[Trace]:
-    """The traces of several files, one after the other."""
-    for file in files:
-        yield from read_traces(file)
-
-
 class Seconds(click.FloatRange):
     """A finite time in seconds: the range alone would let `nan` pass."""
 
@@ -153,33 +144,9 @@ def seed_option(help_text: str, default: str | None) -> Callable[[Command], Comm
     )
 
 
-def check_modules(kernels: Iterable[str], modules: str | None) -> None:
-    """Raise a usage error for modules that no kernel would use."""
-    if modules is not None and all(is_fetched_name(kernel) for kernel in kernels):
-        raise click.UsageError(
-            "--modules is for a kernel given by its path: a fetched one brings its own",
-            click.get_current_context(silent=True),
-        )
-
-
-MODULES = click.option(
-    "--modules",
-    type=click.Path(exists=True, file_okay=False),
-    help="Where the modules of a kernel given by its path are.",
-)
-
-
 OUTPUT = click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="File; by default the standard output.",
 )
-
-
-def write_or_print(text: str, output: Path | None) -> None:
-    """Write a text to a file, whole or not at all, or print it; raises VectorError."""
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        write_whole(output, text.encode())

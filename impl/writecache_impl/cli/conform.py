@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from writecache_impl.cli.common import MODULES, Seconds, seed_option
+from writecache_impl.cli.common import Seconds, seed_option
 from writecache_impl.cli.conforming import Asked, judge
 from writecache_impl.cli.naming import known
+from writecache_impl.cli.traces import MODULES
 from writecache_models.conformance.registry import OPERATION_SECONDS
 from writecache_models.workloads import FAMILIES
 from writecache_spec.profile import PROFILES

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import click
 
 from writecache_impl.cli import engine_job, target_job
-from writecache_impl.cli.common import check_modules
 from writecache_impl.cli.job import Job, Settings, check_output
 from writecache_impl.cli.naming import (
     MMAP,
@@ -17,6 +16,7 @@ from writecache_impl.cli.naming import (
     is_scheme,
     kernels_of,
 )
+from writecache_impl.cli.traces import check_modules
 from writecache_impl.live import FAILING
 from writecache_models.judge import profile_named
 from writecache_models.workloads import FAMILIES

@@ -6,18 +6,11 @@ from typing import Any
 
 import click
 
-from writecache_impl.cli.common import (
-    MODULES,
-    Seconds,
-    check_modules,
-    meter,
-    print_json,
-    print_table,
-    seed_option,
-)
+from writecache_impl.cli.common import Seconds, meter, print_json, print_table, seed_option
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
 from writecache_impl.cli.naming import KERNEL, check_names
 from writecache_impl.cli.reports import describe_divergence
+from writecache_impl.cli.traces import MODULES, check_modules
 from writecache_impl.crashes import EVERY_ONE, IMAGES_RESUMED, CrashResult, crash_kernel
 from writecache_models.judge import profile_named
 from writecache_spec.profile import PROFILES

@@ -6,9 +6,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from writecache_impl.cli.common import meter, print_json, print_table, traces_in
+from writecache_impl.cli.common import meter, print_json, print_table
 from writecache_impl.cli.exits import FINE, PROBLEMS
 from writecache_impl.cli.reports import describe_divergence, percent, report_json
+from writecache_impl.cli.traces import traces_in
 from writecache_impl.cli.vectors import named_or_shipped
 from writecache_impl.mmap_target import crashes, kills, stories
 from writecache_impl.mmap_target.playing import Played, judge_engine, replay_vectors, smallest

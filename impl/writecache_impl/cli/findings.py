@@ -6,16 +6,9 @@ from typing import Any
 
 import click
 
-from writecache_impl.cli.common import (
-    MODULES,
-    OUTPUT,
-    check_modules,
-    meter,
-    print_json,
-    print_table,
-    write_or_print,
-)
+from writecache_impl.cli.common import OUTPUT, meter, print_json, print_table
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
+from writecache_impl.cli.traces import MODULES, check_modules, write_or_print
 from writecache_impl.explorer.writing import rendered, states_of_findings
 from writecache_impl.linux import LinuxTarget
 from writecache_impl.reproducing import Reproduced, reproduce

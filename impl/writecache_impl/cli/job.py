@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from writecache_impl.cli.common import meter, print_json, print_table, traces_in
+from writecache_impl.cli.common import meter, print_json, print_table
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
 from writecache_impl.cli.reports import (
     SUMMARY_COLUMNS,
@@ -16,6 +16,7 @@ from writecache_impl.cli.reports import (
     report_json,
     summary_rows,
 )
+from writecache_impl.cli.traces import traces_in
 from writecache_impl.cli.vectors import named_or_shipped
 from writecache_impl.judging import Judges
 from writecache_impl.linux import UNUSABLE, one_line

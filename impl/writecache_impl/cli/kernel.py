@@ -19,8 +19,9 @@ from ..linux.machines import start
 from ..linux.private import BootOptions
 from ..linux.suites import SUITES, Suite, current, kernels, suite_named
 from ..linux.target import LinuxTarget
-from .common import MODULES, Output, Seconds, check_modules, print_json, spinner
+from .common import Output, Seconds, print_json, spinner
 from .exits import FINE, NOT_JUDGED, PROBLEMS
+from .traces import MODULES, check_modules
 
 SCRIPT_SECONDS = 3600.0
 MEBIBYTES = click.IntRange(1, 1 << 20)

@@ -8,15 +8,9 @@ from typing import Final
 
 import click
 
-from writecache_impl.cli.common import (
-    OUTPUT,
-    escaped,
-    meter,
-    print_table,
-    traces_in,
-    write_or_print,
-)
+from writecache_impl.cli.common import OUTPUT, escaped, meter, print_table
 from writecache_impl.cli.exits import FINE
+from writecache_impl.cli.traces import traces_in, write_or_print
 from writecache_impl.cli.vectors import FILES, PROFILE, named_or_shipped
 from writecache_impl.explorer.writing import rendered, states_of_vectors
 from writecache_models.judge import profile_named

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import click
 
-from writecache_impl.cli.common import escaped, meter, print_json, print_table, traces_in
+from writecache_impl.cli.common import escaped, meter, print_json, print_table
 from writecache_impl.cli.exits import FINE, NOT_JUDGED, PROBLEMS
 from writecache_impl.cli.naming import perhaps
 from writecache_impl.cli.signals import raised
+from writecache_impl.cli.traces import traces_in
 from writecache_models.conformance.judging import Judged, Renewed, judge_stories, smallest
 from writecache_models.conformance.registry import (
     OPERATION_SECONDS,

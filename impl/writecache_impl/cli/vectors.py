@@ -7,18 +7,13 @@ from pathlib import Path
 import click
 
 from writecache_impl.cli import target_job
-from writecache_impl.cli.common import (
-    MODULES,
-    check_modules,
-    meter,
-    print_json,
-    seed_option,
-    traces_in,
-)
+from writecache_impl.cli.common import meter, print_json, seed_option
 from writecache_impl.cli.covering import print_coverage
 from writecache_impl.cli.exits import FINE, NOT_JUDGED
+from writecache_impl.cli.lazily import Commands
 from writecache_impl.cli.manifesting import manifest_command
 from writecache_impl.cli.reports import print_reports
+from writecache_impl.cli.traces import MODULES, check_modules, traces_in
 from writecache_impl.judging import Judges
 from writecache_impl.linux import UNUSABLE, LinuxTarget, one_line
 from writecache_impl.live import check_release
@@ -38,7 +33,7 @@ PROFILE = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Commands, places={"show": "writecache_impl.cli.showing:show"})
 def vectors() -> None:
     """Recorded traces: what real kernels did, step by step.
 
