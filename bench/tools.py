@@ -8,8 +8,9 @@ of 1 GiB of scattered blocks within 2 times of `dd bs=1M conv=fsync` of 1 GiB.
 
 Scattered means in no order in the cache.  The promise is about blocks whose places on the origin
 adjoin: sorting makes long writes of them.  The other figures are for blocks that are scattered over
-an origin of 4 GiB, too, and for the undo log, which is a second GiB to be read and written.  Of
-several rounds the fastest counts, dd's too: others use the machine.
+an origin of 4 GiB, too, and for the undo log, which is a second GiB to be read and written.  Beside
+them stands what the same writes take when nothing else is done: sorted, merged, from one buffer,
+and an fsync.  Of several rounds the fastest counts, dd's too: others use the machine.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from writecache_spec.layout import MAGIC, VERSION, Superblock, calculate_memory_
 
 GIB = 2**30
 BLOCK = 4096
+LONGEST = 2**22
 DIRTY = 4_000_000
 ROUNDS = 4
 MEMORY_MB = 500
@@ -79,6 +81,22 @@ def scattered(cache: Path, origin: Path, spread: int) -> None:
         for _ in range(16):
             file.write(rng.bytes(GIB // 16))
     fill(origin, spread)
+
+
+def only_write(origin: Path, spread: int) -> None:
+    """The writes of a writeback, sorted and merged, of one buffer, and nothing else."""
+    n_blocks = GIB // BLOCK
+    places = np.sort(np.random.default_rng(3).permutation(spread * n_blocks)[:n_blocks])
+    firsts = np.flatnonzero(np.diff(places, prepend=-2) != 1)
+    data = memoryview(bytes(LONGEST))
+    with origin.open("r+b") as file:
+        fd = file.fileno()
+        lengths = np.diff(firsts, append=n_blocks)
+        for place, length in zip(places[firsts].tolist(), lengths.tolist(), strict=True):
+            for begin in range(place, place + length, len(data) // BLOCK):
+                size = min((place + length - begin) * BLOCK, len(data))
+                os.pwrite(fd, data[:size], begin * BLOCK)
+        os.fsync(fd)
 
 
 def fill(path: Path, gibibytes: int) -> None:
@@ -182,7 +200,10 @@ def copying(work: Path, spread: int) -> dict[str, Any]:
             "writeback, undo log": tool(*home, "--undo-log", log),
             "writeback": tool(*home, "--no-undo-log"),
             "undo": tool("undo", log, "-q"),
-        }
+            "only the writes": [
+                sys.executable, __file__, "--make", "only_write", str(origin), str(spread)
+            ],
+        }  # fmt: skip
         for what, line in lines.items():
             taken.setdefault(what, []).append(measured(line))
         for path in (target, log):
@@ -228,6 +249,8 @@ def main() -> int:
         what, *paths = options.make
         if what == "scattered":
             scattered(Path(paths[0]), Path(paths[1]), int(paths[2]))
+        elif what == "only_write":
+            only_write(Path(paths[0]), int(paths[1]))
         else:
             {"large_image": large_image, "full_image": full_image}[what](Path(paths[0]))
         return 0
