@@ -8,8 +8,9 @@ from commands import command
 
 from writecache_impl.cli import engine_job, vectors
 from writecache_impl.engine import commit
+from writecache_impl.engine.memory import MemoryDevice
 from writecache_impl.mmap_target import crashes, kills, mutants, stories
-from writecache_impl.mmap_target.player import PROFILE, play
+from writecache_impl.mmap_target.player import PROFILE, FaultyDevice, play
 from writecache_impl.mmap_target.playing import draw, judge_engine, replay_vectors, smallest
 from writecache_models.fixtures import shipped_vectors
 from writecache_models.judge import judge
@@ -71,6 +72,16 @@ def test_kernels_vectors_are_done_until_a_repair_acts(name: str) -> None:
     n_steps = sum(len(trace.steps) for trace in traces)
     assert replayed.as_recorded + replayed.left_out == n_steps
     assert replayed.as_recorded > n_steps * 0.6
+
+
+@pytest.mark.parametrize("file", shipped_vectors(), ids=lambda file: file.name.partition(".")[0])
+def test_no_shipped_vector_is_done_otherwise(file: Path) -> None:
+    assert replay_vectors(read_traces(file)).diverged == []
+
+
+def test_a_device_whose_sectors_do_not_fail_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FaultyDevice, "read", MemoryDevice.read)
+    assert replay_vectors(recorded("bookworm-pmem-poison", 4)).diverged
 
 
 def test_no_crash_of_the_engine_breaks_the_contract() -> None:

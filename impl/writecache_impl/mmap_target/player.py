@@ -45,7 +45,9 @@ class FaultyDevice(MemoryDevice):
 
     def read(self, offset: int, size: int) -> bytes:
         """Read; fails whole where it meets sectors that fail."""
-        if self.fault and self.fault.hit(offset // SECTOR_SIZE, size // SECTOR_SIZE, writes=False):
+        # What is loaded from memory may be less than a sector.
+        place = offset // SECTOR_SIZE, -(-size // SECTOR_SIZE)
+        if self.fault and (self.fault.hit(*place, writes=False) or self.fault.spoils(*place)):
             raise OSError(errno.EIO, "a sector fails")
         return super().read(offset, size)
 
