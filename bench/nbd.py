@@ -2,14 +2,14 @@
 
     .venv/bin/python bench/nbd.py [--directory DIR] [--seconds S] [--output FILE]
 
-Needs nbdkit and fio, and some 2 GiB in the directory.  Three servers over new files each: this
-one, nbdkit's file plugin, and that under its filter `cache` in writeback mode.  They take turns,
-round by round, and of each the best round counts: others use the machine.  Prints requests a
-second and ratios, and exits with 1 where a promise is not kept: on a par with the filter, half of
-the plain file at queue depth 1, a third at depth 16.  For 1 MiB over blocks that lie in the cache
-in any order nothing is promised: each of them is a store of its own.  It also prints what a request
-costs each server of a processor, user and system, in the round where that was least: where others
-use the machine that says more.
+Needs nbdkit and fio, and some 2 GiB in the directory. Three servers over new files each: this one,
+nbdkit's file plugin, and that under its filter `cache` in writeback mode. They take turns, round by
+round, and of each the best round counts: others use the machine. Prints requests a second and
+ratios, and exits with 1 where a promise is not kept: on a par with the filter, half of the plain
+file at queue depth 1, a third at depth 16. Nothing is promised for reads, nor for 1 MiB over blocks
+that lie in the cache in any order: each of them is a store of its own. It also prints what a
+request costs each server of a processor, user and system, in the round where that was least: where
+others use the machine that says more.
 """
 
 import argparse
@@ -48,6 +48,8 @@ JOBS = (
     Job("4 KiB random write, depth 1", "randwrite", "4k", 1, 0.5, 1.0),
     Job("4 KiB random write, depth 16", "randwrite", "4k", 16, 1 / 3, 1.0),
     Job("1 MiB sequential write", "write", "1M", 1, 0.0, 1.0),
+    Job("4 KiB random read, depth 1", "randread", "4k", 1, 0.0, 0.0, True),
+    Job("4 KiB random read, depth 16", "randread", "4k", 16, 0.0, 0.0, True),
     Job("1 MiB sequential write over blocks written at random", "write", "1M", 1, 0.0, 0.0, True),
 )
 
@@ -95,7 +97,7 @@ def measure(uri: str, pid: int, job: Job, seconds: float) -> tuple[float, float]
     shown = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True).stdout
     # Before it there may be notes.
     result: Any = json.loads(shown[shown.index("{") :])
-    done = result["jobs"][0]["write"]
+    done = result["jobs"][0]["read" if "read" in job.how else "write"]
     return float(done["iops"]), 1e6 * (processor_s(pid) - before) / max(1, done["total_ios"])
 
 

@@ -167,6 +167,28 @@ def test_a_suspended_device_lets_requests_wait(files: Files) -> None:
         assert read == [b"s" * BLOCK]
 
 
+def test_only_a_block_that_is_in_the_cache_is_had_without_waiting(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with files.open() as engine:
+        engine.write(0, b"p" * 2 * BLOCK)
+        assert engine.peek(BLOCK, BLOCK) == b"p" * BLOCK
+        for offset, size in ((0, 2 * BLOCK), (3 * BLOCK, BLOCK), (1, BLOCK), (2**40, BLOCK)):
+            assert engine.peek(offset, size) is None
+        engine.suspend()
+        assert engine.peek(0, BLOCK) is None
+        engine.resume()
+
+        def fail(*_: object) -> bytes:
+            raise OSError(errno.EIO, "no")
+
+        monkeypatch.setattr(MappedDevice, "read", fail)
+        with pytest.raises(EngineError):
+            engine.peek(0, BLOCK)
+        monkeypatch.undo()
+    assert engine.peek(0, BLOCK) is None
+
+
 def test_what_is_no_blocks_of_the_device_is_refused(files: Files) -> None:
     with files.open() as engine:
         for offset, size, number in (

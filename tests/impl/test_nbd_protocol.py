@@ -249,6 +249,34 @@ def test_many_requests_at_once_are_all_replied_to(server: Running) -> None:
         assert client.read(0, 100 * BLOCK) == expected
 
 
+@pytest.mark.parametrize("structured", [False, True])
+def test_more_reads_than_may_wait_for_their_replies(server: Running, structured: bool) -> None:
+    """Some of what is in the cache, some of what is not."""
+    datas = {n: os.urandom(BLOCK) for n in range(0, 200, 2)}
+    with Client(server.address, structured=structured) as client:
+        for n, data in datas.items():
+            client.write(n * BLOCK, data)
+        asked = [Random(2).randrange(0, 200) for _ in range(2000)]
+        asked += [Random(3).choice(list(datas)) for _ in range(1000)]
+        reads = (header(nbd.READ, n * BLOCK, BLOCK, cookie=i) for i, n in enumerate(asked))
+        client.send(b"".join(reads))
+        found = dict(client.reply(BLOCK)[::2] for _ in asked)
+    assert found == {i: datas.get(n, bytes(BLOCK)) for i, n in enumerate(asked)}
+
+
+def test_what_is_in_the_cache_is_read_without_another_thread(server: Running) -> None:
+    def n_threads() -> int:
+        return sum(thread.name == "nbd" for thread in threading.enumerate())
+
+    with Client(server.address) as client:
+        for n in range(20):
+            client.write(n * BLOCK, bytes([n]) * BLOCK)
+            assert client.read(n * BLOCK, BLOCK) == bytes([n]) * BLOCK
+        assert n_threads() == 1
+        assert client.read(30 * BLOCK, BLOCK) == bytes(BLOCK)
+        assert n_threads() == 2
+
+
 def test_short_writes_are_replied_to_before_the_next_request_has_come_whole(
     server: Running,
 ) -> None:

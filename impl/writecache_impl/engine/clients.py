@@ -20,14 +20,13 @@ BIO_SIZE: Final = 2**20
 class Clients(Admission):
     """What any thread may ask of a loaded cache."""
 
-    def read(self, offset: int, size: int) -> bytes:
-        """Read `size` bytes from byte `offset` on, both multiples of the block size.
+    def peek(self, offset: int, size: int) -> bytes | None:
+        """Read a block that is in the cache, for which nobody has to wait; None for all else.
 
-        Raises RequestError: EIO, or EINVAL for what is no whole blocks of the device.
+        Raises RequestError with EIO.
         """
         with self.lock:
             wc = self._wc
-            # A request that is one cached block, which is nearly all of them.
             if wc is not None and size == wc.config.block_size and not offset % size:
                 entries = wc.entries
                 index = entries.find(offset >> 9)
@@ -39,6 +38,17 @@ class Clients(Admission):
                         return wc.cache.read(wc.config.data_start + index * size, size)
                     except OSError as error:
                         raise failed("read") from error
+        return None
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read `size` bytes from byte `offset` on, both multiples of the block size.
+
+        Raises RequestError: EIO, or EINVAL for what is no whole blocks of the device.
+        """
+        # Nearly all requests are one cached block.
+        if (data := self.peek(offset, size)) is not None:
+            return data
+        with self.lock:
             self._check(offset, size, errno.EINVAL)
         found: list[bytes] = []
         is_bad = False

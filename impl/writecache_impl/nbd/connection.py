@@ -3,8 +3,8 @@
 Several threads serve it, and take turns at reading: whoever has read a request lets the next one
 read, does what was asked, and replies.  So a flush does not keep reads waiting, and no more
 requests are held in memory than there are threads.  Threads are started as they are needed.  Short
-writes are done before anybody reads on: they mostly end in the cache, and a change of threads takes
-longer.  Of those that have come together the replies go together, before more is waited for.
+writes, and reads of what is in the cache, are done before anybody reads on: a change of threads
+takes longer.  Of those that have come together the replies go together, before more is waited for.
 
 The connection ends when the client says so, goes away, or sends what is no NBD.  What it had asked
 for by then, completely, is done; a write whose data has not come whole never began.
@@ -28,13 +28,13 @@ from writecache_impl.nbd.protocol import (
     Request,
     decode_request,
 )
-from writecache_impl.nbd.requests import Export, perform
+from writecache_impl.nbd.requests import Export, at_once, perform
 
 MOST_THREADS: Final = 4
 _JOINED: Final = 2**16
 """Bytes of data that are sent together with the reply's head."""
-_SHORT: Final = 2**20
-"""Bytes of the longest write that is no matter for another thread."""
+_HELD: Final = 2**20
+"""Bytes of replies that may wait for the client to have sent all that has come."""
 
 
 class Connection:
@@ -51,6 +51,7 @@ class Connection:
         self._socket, self._export, self._ended = sock, export, ended
         self._incoming = Incoming(sock, self._before_waiting, polls)
         self._replies: list[bytes] = []
+        self._n_held = 0
         # To what was done while more had come already; its reader's.
         self._agreement: Agreement | None = None
         self._reading, self._sending = threading.Lock(), threading.Lock()
@@ -137,14 +138,14 @@ class Connection:
             return False
         self._let_another_read()
         try:
-            self._reply(self._done(*taken))
+            self._reply(perform(self._export, *taken, self._is_structured))
         except OSError:
             self.cut()
             return False
         return True
 
     def _read_on(self) -> tuple[Request, bytes] | None:
-        """Do short writes as they come, up to a request that may take long; None: it is over."""
+        """Do what is quickly done, up to a request that may take long; None: it is over."""
         while not self._is_over:
             try:
                 request, payload = self._next()
@@ -152,17 +153,23 @@ class Connection:
                 return None
             if request.command == CMD_DISC:
                 return None
-            if not _is_quick(request):
+            reply = at_once(self._export, request, payload, self._is_structured)
+            if reply is None:
                 # Where it was received the next request will be.
                 return request, bytes(payload)
-            self._replies += self._done(request, payload)
+            self._replies += reply
+            self._n_held += sum(map(len, reply))
+            if self._n_held > _HELD:
+                try:
+                    self._send_replies()
+                except OSError:
+                    return None
         return None
 
-    def _done(self, request: Request, payload: bytes | memoryview) -> list[bytes]:
-        """Do what is asked; the reply."""
-        agreement = self._agreement
-        structured = agreement is not None and agreement.structured
-        return perform(self._export, request, payload, structured)
+    @property
+    def _is_structured(self) -> bool:
+        """Whether structured replies were agreed on."""
+        return self._agreement is not None and self._agreement.structured
 
     def _let_another_read(self) -> None:
         with self._counting:
@@ -200,7 +207,7 @@ class Connection:
     def _send_replies(self) -> None:
         """Reply to what was done."""
         if self._replies:
-            replies, self._replies = self._replies, []
+            replies, self._replies, self._n_held = self._replies, [], 0
             self._reply(replies)
 
     def _reply(self, pieces: list[bytes]) -> None:
@@ -209,8 +216,3 @@ class Connection:
         with self._sending:
             for piece in pieces:
                 self._socket.sendall(piece)
-
-
-def _is_quick(request: Request) -> bool:
-    """Whether it is mostly done sooner than another thread has taken over."""
-    return request.command == CMD_WRITE and not request.flags and request.length <= _SHORT

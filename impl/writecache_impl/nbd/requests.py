@@ -40,6 +40,8 @@ from writecache_impl.nbd.protocol import (
 
 BEHIND_END: Final = "behind the end"
 ONLY_READ: Final = "it is only read"
+SHORT: Final = 2**20
+"""Bytes of the longest write that is no matter for another thread."""
 _PIECE: Final = 2**20
 _ZEROS: Final = bytes(_PIECE)
 _RANGED: Final = (CMD_READ, CMD_WRITE, CMD_TRIM, CMD_WRITE_ZEROES)
@@ -74,6 +76,9 @@ class Device(Protocol):
 
     def read(self, offset: int, size: int) -> bytes:
         """Read whole blocks; raises OSError, as all of them."""
+
+    def peek(self, offset: int, size: int) -> bytes | None:
+        """Read what can be had without waiting for a disk; None: it takes a `read`."""
 
     def write(self, offset: int, data: bytes | memoryview, *, fua: bool = False) -> None:
         """Write whole blocks."""
@@ -148,13 +153,37 @@ def perform(
         except OSError as failure:
             error = _ERRORS.get(failure.errno or errno.EIO, errno.EIO)
             problem = failure.strerror or "failed"
-    if request.command != CMD_READ or not structured:
-        # Structured replies are for reads alone; simple ones may answer the rest.
-        head = simple_reply(request.cookie, error)
-        return [head, data] if data else [head]
-    if error:
+    if error and request.command == CMD_READ and structured:
         return [error_chunk(request.cookie, error, problem)]
-    return [data_chunk(request.cookie, request.offset, len(data)), data]
+    return _reply(request, structured, error, data)
+
+
+def at_once(
+    export: Export, request: Request, payload: bytes | memoryview, structured: bool
+) -> list[bytes] | None:
+    """Do what is mostly done sooner than another thread has taken over; None for the rest.
+
+    Short writes, which mostly end in the cache, and reads of what is there.
+    """
+    if request.command == CMD_WRITE:
+        is_short = not request.flags and request.length <= SHORT
+        return perform(export, request, payload, structured) if is_short else None
+    if request.command != CMD_READ or refusal(export, request, structured):
+        return None
+    try:
+        data = export.device.peek(request.offset, request.length)
+    except OSError:
+        # It fails again, and is told of.
+        return None
+    return None if data is None else _reply(request, structured, 0, data)
+
+
+def _reply(request: Request, structured: bool, error: int, data: bytes) -> list[bytes]:
+    """Structured replies are for reads alone; simple ones may answer the rest."""
+    if request.command == CMD_READ and structured:
+        return [data_chunk(request.cookie, request.offset, len(data)), data]
+    head = simple_reply(request.cookie, error)
+    return [head, data] if data else [head]
 
 
 def _ask(engine: Device, request: Request, payload: bytes | memoryview) -> bytes:

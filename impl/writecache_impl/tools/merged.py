@@ -61,6 +61,9 @@ class Merged:
         within = sector % self._geometry.block_sectors * SECTOR_SIZE
         return self._reader.picture.cache.image, self._geometry.block_at(block) + within
 
+    def peek(self, offset: int, size: int) -> bytes | None:
+        """Nothing: all of it takes a disk."""
+
     def write(self, offset: int, data: bytes | memoryview, *, fua: bool = False) -> None:
         """Nothing is written."""
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
