@@ -1,6 +1,5 @@
 """Expanding: everything that can happen next in some worlds, crashes judged; a process's work."""
 
-import pickle
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from writecache_models.alike import plain
 from writecache_models.candidates import Turn, candidates
 from writecache_models.canonical import digest
 from writecache_models.clients import Op
+from writecache_models.packing import pack, unpack
 from writecache_models.recovery import Judge
 from writecache_models.turns import After, turn, wrong_reads
 from writecache_models.walking import HANG
@@ -72,7 +72,7 @@ def _judge_of(run: str, bound: Bound) -> Judge:
     return _judges[run]
 
 
-def expand(run: str, bound: Bound, worlds: list[bytes]) -> Expanded:
+def expand(run: str, bound: Bound, words: bytes, worlds: list[bytes]) -> Expanded:
     """Let everything happen that can happen next in these worlds.
 
     What this process has met before, in the same run, it leaves out of the result.
@@ -84,7 +84,7 @@ def expand(run: str, bound: Bound, worlds: list[bytes]) -> Expanded:
     n_turns = 0
     config = _config(bound)
     for place, packed in enumerate(worlds):
-        world = _unpack(packed, config)
+        world = unpack(packed, words, config)
         for event, after in _successors(bound, world):
             n_turns += 1
             found = dict.fromkeys(after.violations)
@@ -104,7 +104,9 @@ def expand(run: str, bound: Bound, worlds: list[bytes]) -> Expanded:
                 wrong = wrong_reads(bound.setting, follows)
                 made.violations.extend((place, led, what) for what in wrong)
                 if not wrong:
-                    made.worlds.append(Made(number, follows.n_begun, place, led, pack(follows)))
+                    made.worlds.append(
+                        Made(number, follows.n_begun, place, led, pack(follows, words))
+                    )
         if _hangs(bound, world):
             made.violations.append((place, ("nothing",), HANG))
     return made._replace(
@@ -150,26 +152,6 @@ def _hangs(bound: Bound, world: World) -> bool:
         turn(bound.setting, world, event, reads=False) is not None
         for event in candidates(bound.setting, world, (), 0)
     )
-
-
-def pack(world: World) -> bytes:
-    """A world, to be kept or sent, but for its configuration: the table is the same for all."""
-    world = _with(world, None)  # type: ignore[arg-type]
-    return pickle.dumps(world, pickle.HIGHEST_PROTOCOL)
-
-
-def _unpack(packed: bytes, config: Config) -> World:
-    world: World = pickle.loads(packed)
-    return _with(world, config)
-
-
-def _with(world: World, config: Config) -> World:
-    """A world whose caches have this configuration."""
-    if world.wc is not None:
-        world = world._replace(wc=world.wc._replace(config=config))
-    if world.loaded is not None:
-        world = world._replace(loaded=world.loaded._replace(config=config))
-    return world
 
 
 @lru_cache(maxsize=4)

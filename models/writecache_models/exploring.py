@@ -26,10 +26,11 @@ from uuid import uuid4
 
 from writecache_models.candidates import Turn
 from writecache_models.canonical import digest
-from writecache_models.expanding import Bound, Expanded, expand, pack
+from writecache_models.expanding import Bound, Expanded, expand
+from writecache_models.packing import pack, words_of
 from writecache_models.world import new_world
 
-_MAGIC: Final = b"writecache exploration 2\n"
+_MAGIC: Final = b"writecache exploration 3\n"
 _DIGEST_SIZE: Final = 32
 CHUNK: Final = 250
 """Worlds that a process gets at once."""
@@ -47,6 +48,8 @@ class Progress:
     """How far an exploration has come; everything that is needed to go on."""
 
     bound: Bound
+    words: bytes = b""
+    """What the packed worlds have in common (`packing`)."""
     seen: set[int] = field(default_factory=set)
     frontier: list[tuple[int, bytes]] = field(default_factory=list)
     """Worlds of this level that are to be expanded."""
@@ -55,6 +58,8 @@ class Progress:
     later: dict[int, bytes] = field(default_factory=dict)
     """Those of the next layer, as far as they are known."""
     parents: dict[int, tuple[int, Turn]] = field(default_factory=dict)
+    events: dict[Turn, Turn] = field(default_factory=dict)
+    """Those of the parents, each of which is kept once."""
     level: int = 0
     """Events of the layer's longest path so far."""
     layer: int = 0
@@ -78,11 +83,11 @@ class Progress:
     @classmethod
     def at_first(cls, bound: Bound) -> "Progress":
         """Nothing has been explored."""
-        made = cls(bound)
+        made = cls(bound, words_of(bound.setting, bound.ops))
         world = new_world(bound.setting)
         number = digest(world)
         made.seen.add(number)
-        made.frontier.append((number, pack(world)))
+        made.frontier.append((number, pack(world, made.words)))
         return made
 
     @property
@@ -172,13 +177,13 @@ def explore(
             chunks = _chunks(progress.frontier)
             wanted = True
             for chunk in islice(chunks, n_at_once):
-                flying[_submit(executor, run, progress.bound, chunk)] = chunk
+                flying[_submit(executor, run, progress, chunk)] = chunk
             while flying:
                 for future in wait(flying, return_when=FIRST_COMPLETED).done:
                     _take(progress, flying.pop(future), future.result())
                     wanted = wanted and go_on(progress)
                     for following in islice(chunks, int(wanted)):
-                        flying[_submit(executor, run, progress.bound, following)] = following
+                        flying[_submit(executor, run, progress, following)] = following
             if not wanted:
                 return
             _advance(progress)
@@ -212,9 +217,10 @@ def _chunks(frontier: list[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes
 
 
 def _submit(
-    executor: Executor, run: str, bound: Bound, chunk: Iterable[tuple[int, bytes]]
+    executor: Executor, run: str, progress: Progress, chunk: Iterable[tuple[int, bytes]]
 ) -> "Future[Expanded]":
-    return executor.submit(expand, run, bound, [packed for _, packed in chunk])
+    worlds = [packed for _, packed in chunk]
+    return executor.submit(expand, run, progress.bound, progress.words, worlds)
 
 
 def _take(progress: Progress, chunk: list[tuple[int, bytes]], made: Expanded) -> None:
@@ -225,9 +231,10 @@ def _take(progress: Progress, chunk: list[tuple[int, bytes]], made: Expanded) ->
     progress.n_states += made.n_states
     progress.pairs.update(made.pairs)
     progress.named.update(made.named)
-    for number, n_begun, place, event, packed in made.worlds:
+    for number, n_begun, place, one, packed in made.worlds:
         if number in progress.seen:
             continue
+        event = progress.events.setdefault(one, one)
         if n_begun > progress.layer:
             if number not in progress.later:
                 progress.later[number] = packed

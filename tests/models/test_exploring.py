@@ -1,14 +1,16 @@
 """The explorer meets everything once, whoever does the work, and can be gone on from."""
 
 import os
+import zlib
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from writecache_models import release
+from writecache_models import canonical, expanding, release
 from writecache_models.exploring import Progress, explore
+from writecache_models.packing import pack, unpack
 from writecache_models.release import bound, report
 
 
@@ -99,3 +101,19 @@ def test_the_stored_report_is_of_a_large_run_without_violations() -> None:
     repairs = {repair.name for repair in release.release_bound().setting.profile.repairs}
     assert repairs - set(stored["repairs"]) == {"RESUME_REFUSES_UNREADABLE"}
     assert set(stored["repairs"]) <= repairs
+
+
+def test_packed_worlds_are_short_and_come_back_whole() -> None:
+    """Those that wait in an exploration."""
+    cut = Progress.at_first(bound(**SMALL))
+    explore(cut, AtOnce(), 1, lambda reached: reached.n_worlds < 100)
+    packed = [one for _, one in (*cut.frontier, *cut.following, *cut.later.items())]
+    config = expanding._config(cut.bound)
+    worlds = [unpack(one, cut.words, config) for one in packed]
+    again = [unpack(pack(world, cut.words), cut.words, config) for world in worlds]
+    digests = [canonical.digest(world) for world in worlds]
+    assert len(set(digests)) == len(packed) > 100
+    assert [canonical.digest(world) for world in again] == digests
+    assert sum(map(len, packed)) / len(packed) < 300
+    with pytest.raises(zlib.error):
+        unpack(packed[-1], b"other words", config)
