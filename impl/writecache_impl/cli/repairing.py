@@ -100,21 +100,24 @@ def repair_command(
             force,
         )
     if as_json:
-        value = {
-            "output": str(output),
-            "undo_log": str(log_path),
-            "superblock_fields": list(repaired.changed_fields),
-            "n_dropped": sum(repaired.counts.values()),
-            "data_lost": repaired.is_loss,
-            "dropped": [
-                {"block": one.block, "sector": one.sector, "why": one.why.value}
-                for one in repaired.dropped
-            ],
-        }
-        print_json(value)
+        print_json(_as_json(repaired, output, log_path))
     elif not quiet:
         _print_repaired(repaired, output, log_path)
     return PROBLEMS if repaired.is_loss else FINE
+
+
+def _as_json(repaired: Repaired, output: Path, log_path: Path) -> dict[str, object]:
+    return {
+        "output": str(output),
+        "undo_log": str(log_path),
+        "superblock_fields": list(repaired.changed_fields),
+        "n_dropped": sum(repaired.counts.values()),
+        "data_lost": repaired.is_loss,
+        "dropped": [
+            {"block": one.block, "sector": one.sector, "why": one.why.value}
+            for one in repaired.dropped
+        ],
+    }
 
 
 def _print_repaired(repaired: Repaired, output: Path, log_path: Path) -> None:

@@ -27,7 +27,7 @@ from writecache_impl.tools.image import Image, same_file
 from writecache_impl.tools.merged import Merged
 from writecache_impl.tools.picture import BEYOND, MISALIGNED, Picture, picture_of
 from writecache_impl.tools.problems import MOST_NAMED, counted
-from writecache_impl.tools.view import UNKNOWN, read_range, view_to_file
+from writecache_impl.tools.view import UNKNOWN, Viewed, read_range, view_to_file
 from writecache_impl.tools.volumes import superblock_offset
 from writecache_spec.units import SECTOR_SIZE
 
@@ -120,31 +120,39 @@ def view_command(
             check_apart(read, output)
         bar = stack.enter_context(meter("merging", len(picture.sectors), "blocks"))
         viewed = view_to_file(picture, slow, output, force, bar.advance)
-    unreadable, left_out = len(picture.survey.unreadable), _left_out(picture, quiet)
+    left_out = _left_out(picture, quiet)
     if as_json:
-        value = {
-            "output": str(output),
-            "bytes": slow.size,
-            "blocks": len(picture.sectors),
-            "unknown_blocks": viewed.n_unknown_blocks,
-            "unknown_ranges": [list(pair) for pair in viewed.unknown_ranges],
-            "unreadable_entries": unreadable,
-            "left_out": {
-                "beyond": left_out.get(BEYOND, 0),
-                "misaligned": left_out.get(MISALIGNED, 0),
-            },
-        }
-        print_json(value)
+        print_json(_as_json(output, slow.size, picture, viewed))
     elif not quiet:
         print(f"{output}: {counted(len(picture.sectors), 'block')} from the cache over {origin}")
-        if viewed.n_unknown_blocks:
-            print(f"{counted(viewed.n_unknown_blocks, 'block')} of the cache cannot be known")
-        for start, end in viewed.unknown_ranges[:MOST_NAMED]:
-            print(f"bytes {start} to {end - 1} of the origin cannot be read")
-        if unreadable:
-            print(f"{counted(unreadable, 'entry')} cannot be read: what is newer is not known")
-    unknown = viewed.n_unknown_blocks or viewed.unknown_ranges or unreadable or left_out
-    return PROBLEMS if unknown else FINE
+        _print_unknown(picture, viewed)
+    unknown = viewed.n_unknown_blocks or viewed.unknown_ranges or picture.survey.unreadable
+    return PROBLEMS if unknown or left_out else FINE
+
+
+def _as_json(output: Path, size: int, picture: Picture, viewed: Viewed) -> dict[str, object]:
+    return {
+        "output": str(output),
+        "bytes": size,
+        "blocks": len(picture.sectors),
+        "unknown_blocks": viewed.n_unknown_blocks,
+        "unknown_ranges": [list(pair) for pair in viewed.unknown_ranges],
+        "unreadable_entries": len(picture.survey.unreadable),
+        "left_out": {
+            "beyond": len(picture.doubts.get(BEYOND, ())),
+            "misaligned": len(picture.doubts.get(MISALIGNED, ())),
+        },
+    }
+
+
+def _print_unknown(picture: Picture, viewed: Viewed) -> None:
+    """Name what nobody knows."""
+    if viewed.n_unknown_blocks:
+        print(f"{counted(viewed.n_unknown_blocks, 'block')} of the cache cannot be known")
+    for start, end in viewed.unknown_ranges[:MOST_NAMED]:
+        print(f"bytes {start} to {end - 1} of the origin cannot be read")
+    if unreadable := len(picture.survey.unreadable):
+        print(f"{counted(unreadable, 'entry')} cannot be read: what is newer is not known")
 
 
 def _check_wishes(
