@@ -64,6 +64,7 @@ class Job:
 
     def vectors(self) -> None:
         """Judge the shipped vectors."""
+        _say("shipped vectors: the reference is judged by what kernels were recorded to do")
         started = time.monotonic()
         with Judges() as judges, meter("shipped vectors", None, "steps") as bar:
             for _, report in judges.all(traces_in(named_or_shipped(())), None, bar.advance):
