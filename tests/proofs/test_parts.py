@@ -1,12 +1,12 @@
 """Theorems that were cut in parts: together they say what the whole would."""
 
 from collections.abc import Callable, Sequence
-from itertools import product
+from itertools import combinations_with_replacement, product
 
 import pytest
 
 from writecache_proofs.families import running
-from writecache_proofs.families.states import STATUSES, Placed
+from writecache_proofs.families.states import PARTS_OF_SIX, STATUSES, Part, Placed
 
 Such = Callable[[Sequence[Placed]], bool]
 
@@ -49,3 +49,16 @@ def test_the_parts_are_the_whole(whole: Such, parts: Sequence[Such]) -> None:
 @pytest.mark.parametrize(("whole", "parts"), PARTS)
 def test_a_part_that_is_missing_is_noticed(whole: Such, parts: Sequence[Such]) -> None:
     assert not in_parts(whole, parts[1:])
+
+
+def in_parts_of_six(parts: Sequence[Part]) -> bool:
+    return all(
+        sum(part.includes(statuses) for part in parts) == 1
+        for statuses in combinations_with_replacement(STATUSES, 6)
+    )
+
+
+def test_the_deep_parts_are_all_caches_of_six_blocks() -> None:
+    assert in_parts_of_six(PARTS_OF_SIX)
+    for missing in range(len(PARTS_OF_SIX)):
+        assert not in_parts_of_six(PARTS_OF_SIX[:missing] + PARTS_OF_SIX[missing + 1 :])

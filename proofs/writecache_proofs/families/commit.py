@@ -1,6 +1,6 @@
 """Commit, discard and the end of writeback, refined: see `refining` for what is claimed of each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from writecache_models.mutants import Edit
@@ -14,7 +14,7 @@ from writecache_proofs.families.refining import (
     newest_at,
     refines,
 )
-from writecache_proofs.families.states import LAST_SECTOR, Placed
+from writecache_proofs.families.states import LAST_SECTOR, PARTS_OF_SIX, Part, Placed
 from writecache_proofs.symbolic import Run, all_of, any_of, either
 from writecache_proofs.theorem import Family, Twin
 from writecache_spec.commit import _free_replaced, flush
@@ -40,10 +40,10 @@ def flush_refines(
     profile: Profile,
     pmem_mode: bool = False,
     dirty: tuple[bool, ...] = (False, True),
-    n_uncommitted: int | None = None,
+    such: Callable[[Sequence[Placed]], bool] = lambda statuses: True,
 ) -> None:
     """A commit, from any state."""
-    begun = begin(run, n_entries, profile, pmem_mode, dirty=dirty, n_uncommitted=n_uncommitted)
+    begun = begin(run, n_entries, profile, pmem_mode, dirty=dirty, such=such)
     transcript = Transcript()
     after = flush(begun.wc, transcript)
     refines(begun, after, transcript.effects, _NOTHING)
@@ -225,20 +225,20 @@ def the_end_of_writeback_loses_no_version(run: Run) -> None:
     endio_refines(run, None, REPAIRED)
 
 
-def _of_six(n_uncommitted: int) -> None:
+def _of_six(part: Part) -> None:
     def check(run: Run) -> None:
-        flush_refines(run, 6, REPAIRED, n_uncommitted=n_uncommitted)
+        flush_refines(run, 6, REPAIRED, such=part.includes)
 
-    check.__name__ = f"a_commit_of_six_entries_is_atomic_where_{n_uncommitted}_are_new"
-    check.__doc__ = f"The commit's theorem of six entries, {n_uncommitted} of them uncommitted."
+    check.__name__ = f"a_commit_of_six_entries_is_atomic_where_{part.words.replace(' ', '_')}"
+    check.__doc__ = f"The commit's theorem of six entries where {part.words}."
     COMMIT.theorem(
-        Twin("the smaller count wins", (
-            Edit(_rebuild, "old_seq_count > entry.seq_count", "old_seq_count < entry.seq_count"),))
-        if n_uncommitted < 2
-        else Twin("entries are not written before the count is raised", (_COUNT_FIRST,)),
+        Twin("entries are not written before the count is raised", (_COUNT_FIRST,))
+        if part.n_new
+        else Twin("the smaller count wins", (
+            Edit(_rebuild, "old_seq_count > entry.seq_count", "old_seq_count < entry.seq_count"),)),
         bound=f"6 entries, {BEGUN}", deep=True,
     )(check)  # fmt: skip
 
 
-for _number in range(7):
-    _of_six(_number)
+for _part in PARTS_OF_SIX:
+    _of_six(_part)

@@ -73,13 +73,12 @@ def begin(
     statuses: Sequence[Placed] | None = None,
     places: Sequence[int] = PLACES,
     dirty: tuple[bool, ...] = (False, True),
-    n_uncommitted: int | None = None,
+    such: Callable[[Sequence[Placed]], bool] = lambda statuses: True,
 ) -> Begun:
-    """Any state, and what is on the device."""
+    """Any state, and what is on the device; `such` picks statuses where all take too long."""
     places = tuple(places[:n_entries])
     chosen = tuple(statuses or statuses_of(run, n_entries))
-    if n_uncommitted is not None:
-        run.suppose(chosen.count("uncommitted") == n_uncommitted)
+    run.suppose(such(chosen))
     wc = cache_of(run, chosen, profile, places, U64_MAX - 2, pmem_mode)
     wc = wc._replace(uncommitted_blocks=chosen.count("uncommitted"))
     if not pmem_mode and "uncommitted" in chosen and run.choose("dirty before", dirty):

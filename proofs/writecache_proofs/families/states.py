@@ -12,7 +12,7 @@ them checked on each path, so that nothing is built here which they exclude.
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from writecache_proofs.families.constants import config_of
 from writecache_proofs.symbolic import Run, implies, negation
@@ -36,6 +36,39 @@ _FOLLOW: Final = {
     ("uncommitted", "uncommitted"),
 }
 """Which versions of one sector there can be beside each other, the older one first."""
+
+
+class Part(NamedTuple):
+    """Caches of which so many blocks are new: what a proof of all at once would take too long for.
+
+    >>> Part(1, 2).includes(("progress", "progress", "uncommitted"))
+    True
+    >>> Part(1, 2).includes(("progress", "uncommitted"))
+    False
+    """
+
+    n_new: int
+    """Uncommitted ones."""
+    n_progress: int | None = None
+    """Those under writeback; None: any number."""
+
+    def includes(self, statuses: Sequence[Placed]) -> bool:
+        """Whether a cache is among them."""
+        rest = (None, statuses.count("progress"))
+        return statuses.count("uncommitted") == self.n_new and self.n_progress in rest
+
+    @property
+    def words(self) -> str:
+        """As a theorem's name has it."""
+        rest = "" if self.n_progress is None else f" and {self.n_progress} are under writeback"
+        return f"{self.n_new} are new{rest}"
+
+
+PARTS_OF_SIX: Final = (
+    Part(0),
+    Part(1),
+    *(Part(n_new, n_progress) for n_new in range(2, 7) for n_progress in range(7 - n_new)),
+)
 
 
 def statuses_of(run: Run, n_entries: int, only: Sequence[Placed] = STATUSES) -> tuple[Placed, ...]:
