@@ -2,8 +2,6 @@
 
 import sys
 
-from writecache_impl.cli.exits import FAULTY_INPUT, INTERRUPTED, exit_code
-
 
 def main() -> None:
     """Run the command line; says what to install where its libraries are missing."""
@@ -13,6 +11,8 @@ def main() -> None:
 
         from writecache_impl.cli.app import run
     except ModuleNotFoundError as error:
+        from writecache_impl.cli.exits import FAULTY_INPUT, exit_code
+
         print(
             f"writecache: the command line needs {error.name}: "
             "pip install 'writecache-reference[cli]'",
@@ -21,5 +21,5 @@ def main() -> None:
         sys.exit(exit_code(FAULTY_INPUT, sys.argv[1:]))
     except KeyboardInterrupt:
         print("writecache: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(130)  # `exits.INTERRUPTED`, which may not have come yet
     sys.exit(run(sys.argv[1:]))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import nullcontext, suppress
 from io import BufferedWriter, FileIO, TextIOWrapper
-from typing import Any, Final, TextIO
+from typing import Any, Final, NoReturn, TextIO
 
 import click
 from click.exceptions import Exit, NoArgsIsHelpError
@@ -25,6 +25,7 @@ from writecache_impl.cli.lazily import Commands
 from writecache_impl.cli.signals import Ended, raised
 
 _CLI: Final = "writecache_impl.cli"
+_COMPLETION: Final = "_WRITECACHE_COMPLETE"
 TOOLS: Final = {
     "check": f"{_CLI}.check:check_command",
     "dump": f"{_CLI}.dumping:dump_command",
@@ -68,8 +69,6 @@ def writecache() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line as a program; the exit code."""
     _prepare_streams()
-    if "_WRITECACHE_COMPLETE" in os.environ:  # a shell asks what may follow
-        writecache.main(list(arguments))
     # A server has its own way with signals.
     is_server = arguments[:1] == ["serve"]
     try:
@@ -84,6 +83,8 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: list[str]) -> int:
     """Run a command; what it raises becomes a line on standard error."""
     try:
+        if os.environ.get(_COMPLETION):  # a shell asks what may follow
+            _complete(arguments)
         with writecache.make_context("writecache", arguments) as context:
             code = writecache.invoke(context)
             sys.stdout.flush()
@@ -98,6 +99,18 @@ def _run(arguments: list[str]) -> int:
         return _complain("interrupted", INTERRUPTED)
     except Exception as error:
         return _failed(error)
+
+
+def _complete(arguments: list[str]) -> NoReturn:
+    """Say what may follow, or how to be asked for it."""
+    try:
+        writecache.main(arguments, "writecache", _COMPLETION)
+    except KeyError as error:
+        raise click.UsageError(f"{error.args[0]} is not set, which a shell does") from error
+    except SystemExit as ending:
+        sys.stdout.flush()
+        raise Exit(ending.code if isinstance(ending.code, int) else FAULTY_INPUT) from None
+    raise Exit(FINE)
 
 
 def _failed(failure: Exception) -> int:

@@ -8,17 +8,26 @@ from typing import Any
 
 import click
 
-from writecache_impl.cli.common import print_json
+from writecache_impl.cli.common import escaped, print_json
 from writecache_impl.cli.exits import FINE, PROBLEMS
 from writecache_impl.cli.images import AS_JSON, PATH, Size
-from writecache_impl.cli.serving import SOCKET, TCP, listen, stop_on_signals
+from writecache_impl.cli.serving import SOCKET, TCP, listen, listen_at, stop_on_signals
 from writecache_impl.cli.wrong_words import wrong_word
 from writecache_impl.engine import Engine, EngineError
 from writecache_impl.engine.bus_errors import end_in_a_line
 from writecache_impl.engine.errors import RefusedError
 from writecache_impl.nbd import Export, Server
 from writecache_impl.nbd.control import Control, ask
+from writecache_impl.nbd.negotiation import LONGEST_NAME
 from writecache_impl.nbd.sockets import uri
+
+
+def _name(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    """What can be sent to clients, and asked for by them."""
+    if not name.isprintable() or len(name.encode(errors="surrogateescape")) > LONGEST_NAME:
+        words = f"no name of up to {LONGEST_NAME} bytes that can be printed"
+        raise click.BadParameter(words, context, parameter)
+    return name
 
 
 @click.command("serve")
@@ -38,7 +47,13 @@ from writecache_impl.nbd.sockets import uri
 )
 @SOCKET
 @TCP
-@click.option("--name", default="", help="Of the export; by default empty.")
+@click.option("--name", callback=_name, default="", help="Of the export; by default empty.")
+@click.option(
+    "--poll/--no-poll",
+    default=True,
+    show_default=True,
+    help="Poll a busy client for up to 0.1 ms before waiting for it.",
+)
 @click.option(
     "--on-exit",
     type=click.Choice(["keep", "drain"]),
@@ -89,7 +104,7 @@ def serve_command(
 def _tell(answer: dict[str, str], key: str, as_json: bool) -> int:
     """Print what a server has answered."""
     if "error" in answer:
-        click.echo(f"writecache: {answer['error']}", err=True)
+        click.echo(f"writecache: {escaped(answer['error'])}", err=True)
         return PROBLEMS
     if as_json:
         print_json(answer)
@@ -110,6 +125,7 @@ def _serve(
     path: Path | None,
     tcp: tuple[str, int] | None,
     name: str,
+    poll: bool,
     on_exit: str,
     as_json: bool,
 ) -> int:
@@ -125,11 +141,12 @@ def _serve(
     # Listening comes first: where that fails, nothing on the devices has changed.
     with ExitStack() as ends:
         listening = listen(ends, path, tcp)
+        questions = None if control is None else listen_at(ends, control)
         engine = _opened(table, cache, origin)
         try:
-            if control is not None:
-                ends.callback(Control(engine, control).stop)
-            server = Server(Export.of(engine, name), listening, polls=True)
+            if questions is not None:
+                ends.callback(Control(engine, questions).stop)
+            server = Server(Export.of(engine, name), listening, polls=poll)
             stop_on_signals(server)
             _announce(engine, [uri(sock, name) for sock in listening], as_json)
             server.run()

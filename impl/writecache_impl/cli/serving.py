@@ -40,10 +40,15 @@ def listen(ends: ExitStack, path: Path | None, tcp: tuple[str, int] | None) -> l
     if tcp is not None:
         listening.append(ends.enter_context(listen_tcp(*tcp)))
     if path is not None or tcp is None:
-        unix = ends.enter_context(listen_unix(path or Path("nbd.sock")))
-        ends.callback(unlink_own, unix, inode_of(unix))
-        listening.append(unix)
+        listening.append(listen_at(ends, path or Path("nbd.sock")))
     return listening
+
+
+def listen_at(ends: ExitStack, path: Path) -> socket.socket:
+    """A Unix socket; `ends` takes its path away."""
+    unix = ends.enter_context(listen_unix(path))
+    ends.callback(unlink_own, unix, inode_of(unix))
+    return unix
 
 
 def stop_on_signals(server: Server) -> None:
@@ -51,6 +56,9 @@ def stop_on_signals(server: Server) -> None:
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         server.stop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # To the very end, when the interpreter's own way with them is back for a moment.
+            signal.signal(number, signal.SIG_IGN)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)

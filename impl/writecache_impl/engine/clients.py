@@ -21,7 +21,7 @@ class Clients(Admission):
     """What any thread may ask of a loaded cache."""
 
     def peek(self, offset: int, size: int) -> bytes | None:
-        """Read a block that is in the cache, for which nobody has to wait; None for all else.
+        """Read a block that is in the cache, which takes no more than the lock; None for all else.
 
         Raises RequestError with EIO.
         """
@@ -39,6 +39,13 @@ class Clients(Admission):
                     except OSError as error:
                         raise failed("read") from error
         return None
+
+    def has_room(self, size: int) -> bool:
+        """Whether a write of so many bytes would end in the cache now, and wait for nobody."""
+        wc = self._wc
+        if wc is None or wc.suspended or wc.cleaner or wc.config.metadata_only:
+            return False
+        return wc.entries.n_free * wc.config.block_size >= size
 
     def read(self, offset: int, size: int) -> bytes:
         """Read `size` bytes from byte `offset` on, both multiples of the block size.

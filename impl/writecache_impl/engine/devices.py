@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from typing import Final
 
 from writecache_impl.engine.errors import UnusableDeviceError
-from writecache_impl.engine.files import open_exclusively, write_all
+from writecache_impl.engine.files import open_exclusively, read_all, write_all
 from writecache_impl.engine.holes import punch
 
 _PAGE: Final = mmap.PAGESIZE
@@ -112,13 +112,7 @@ class FileDevice(_OpenFile):
 
     def read(self, offset: int, size: int) -> bytes:
         """Read, as often as it takes; an end of the file before the end is an error."""
-        data = os.pread(self.fd, size, offset)
-        while len(data) < size:
-            more = os.pread(self.fd, size - len(data), offset + len(data))
-            if not more:
-                raise OSError(errno.EIO, f"{self.name} ends at byte {offset + len(data)}")
-            data += more
-        return data
+        return read_all(self.fd, self.name, size, offset)
 
     def write(self, offset: int, data: bytes | memoryview, fua: bool = False) -> None:
         """Write, as often as it takes."""
@@ -157,8 +151,10 @@ class MappedDevice(_OpenFile):
             raise
 
     def read(self, offset: int, size: int) -> bytes:
-        """Load."""
+        """Load; by system call as long as there may be holes, in which a load can take room."""
         self.check_size()
+        if self._has_holes:
+            return read_all(self.fd, self.name, size, offset)
         return self.map[offset : offset + size]
 
     def write(self, offset: int, data: bytes | memoryview, fua: bool = False) -> None:

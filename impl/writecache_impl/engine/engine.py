@@ -112,6 +112,8 @@ class Engine(Clients):
             new = construct(parse_table(table, self.devices, self.profile), self._entries)
             if self._wc is not None:
                 self._suspend(self._wc)
+            if not new.origin.size:
+                raise UnusableDeviceError(errno.EINVAL, f"{new.origin.name} is empty")
             if new.origin.size % new.config.block_size:
                 raise UnusableDeviceError(errno.EINVAL, "the origin is no whole blocks long")
             self.background.attach(new)

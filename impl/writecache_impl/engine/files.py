@@ -1,4 +1,4 @@
-"""Files and block devices: opened so that nobody else can, and written as often as it takes."""
+"""Files and block devices: opened so that nobody else can, read and written whole."""
 
 import errno
 import fcntl
@@ -44,6 +44,17 @@ def same_file(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> 
         return Path(first).samefile(second)
     except OSError:
         return False
+
+
+def read_all(fd: int, name: str, size: int, offset: int) -> bytes:
+    """Read, as often as it takes; an end of the file before the end is an error."""
+    data = os.pread(fd, size, offset)
+    while len(data) < size:
+        more = os.pread(fd, size - len(data), offset + len(data))
+        if not more:
+            raise OSError(errno.EIO, f"{name} ends at byte {offset + len(data)}")
+        data += more
+    return data
 
 
 def write_all(fd: int, name: str, data: bytes | memoryview, offset: int, flags: int = 0) -> None:

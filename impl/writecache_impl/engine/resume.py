@@ -60,10 +60,13 @@ def resume(wc: Cache, strict: bool = False) -> None:
 
 
 def _read(wc: Cache) -> None:
-    """Read the metadata; raises UnusableDeviceError."""
+    """Read the metadata, from memory no more than there is; raises UnusableDeviceError."""
     config = wc.config
+    size = config.metadata_size
+    if config.pmem_mode:
+        size = SUPERBLOCK_SIZE + config.n_blocks * ENTRY_SIZE
     try:
-        wc.metadata[:] = wc.cache.read(config.start, config.metadata_size)
+        wc.metadata[:size] = wc.cache.read(config.start, size)
     except OSError as error:
         message = f"the metadata of {wc.cache.name} cannot be read: {error.strerror}"
         raise UnusableDeviceError(errno.EIO, message) from error

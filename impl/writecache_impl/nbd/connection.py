@@ -1,10 +1,12 @@
 """A connection: one client, from the greeting to the end.
 
 Several threads serve it, and take turns at reading: whoever has read a request lets the next one
-read, does what was asked, and replies.  So a flush does not keep reads waiting, and no more
-requests are held in memory than there are threads.  Threads are started as they are needed.  Short
-writes, and reads of what is in the cache, are done before anybody reads on: a change of threads
-takes longer.  Of those that have come together the replies go together, before more is waited for.
+read, does what was asked, and replies. So who waits for a disk, or for room in the cache, keeps
+others waiting only while it has locked the engine, as a commit does; and no more requests are held
+in memory than there are threads. Threads are started as they are needed. Short writes for which
+there is room, and reads of what is in the cache, are done before anybody reads on: a change of
+threads takes longer. Of those that have come together the replies go together, before more is
+waited for.
 
 The connection ends when the client says so, goes away, or sends what is no NBD.  What it had asked
 for by then, completely, is done; a write whose data has not come whole never began.
@@ -118,6 +120,7 @@ class Connection:
             if self._n_threads:
                 return
         self._socket.close()
+        self._incoming.close()
         self._ended(self)
 
     def _serve_some(self) -> bool:

@@ -11,10 +11,11 @@ import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from writecache_impl.engine import Engine, EngineError
-from writecache_impl.nbd.sockets import inode_of, listen_unix, unlink_own
+from writecache_impl.nbd.sockets import inode_of, unlink_own
+from writecache_impl.tools.errors import ToolError
 
 LONGEST_LINE: Final = 1024
 _PATIENCE_S: Final = 10.0
@@ -23,11 +24,11 @@ _PATIENCE_S: Final = 10.0
 class Control:
     """Answers at a path of its own, from threads of its own, until it is stopped."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        """Raises OSError as `listen_unix`."""
+    def __init__(self, engine: Engine, listening: socket.socket) -> None:
+        """`listening` is a Unix socket, which becomes this one's."""
         self._engine = engine
-        self._socket = listen_unix(path)
-        self._inode = inode_of(self._socket)
+        self._socket = listening
+        self._inode = inode_of(listening)
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._thread.start()
 
@@ -70,7 +71,10 @@ class Control:
 
 
 def ask(path: Path, *words: str) -> dict[str, str]:
-    """Ask a server; its answer.  Raises OSError where none listens, or it ends meanwhile."""
+    """Ask a server; its answer.
+
+    Raises OSError where none listens, or it ends meanwhile, and ToolError for what is no answer.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         try:
             sock.connect(os.fspath(path))
@@ -81,5 +85,8 @@ def ask(path: Path, *words: str) -> dict[str, str]:
             line = lines.readline()
     if not line:
         raise ConnectionResetError("the server has ended")
-    answer: dict[str, str] = json.loads(line)
-    return answer
+    with suppress(ValueError):
+        answer: Any = json.loads(line)
+        if isinstance(answer, dict):
+            return answer
+    raise ToolError(f"{path}: what listens there is no control socket")

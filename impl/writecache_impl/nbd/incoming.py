@@ -17,6 +17,8 @@ from typing import Final
 
 _BUFFER: Final = 2**17
 """Bytes: longer data is received into a place of its own."""
+_KEPT: Final = 2**20
+"""Bytes of longer data for which the place is kept."""
 _POLL_NS: Final = 100_000
 """How long a client is polled."""
 _LIVELY_NS: Final = 1_000_000
@@ -40,8 +42,15 @@ class Incoming:
         self._polls = polls and len(os.sched_getaffinity(0)) > 1
         self._is_lively = False
 
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._long = self._buffer = memoryview(b"")
+        self._begin = self._end = 0
+
     def take(self, size: int) -> memoryview:
         """The next bytes, which stay there until the next call; raises EOFError or OSError."""
+        if len(self._long) > _KEPT:
+            self._long = memoryview(b"")
         begin = self._begin
         if self._end - begin < size:
             if size > _BUFFER:

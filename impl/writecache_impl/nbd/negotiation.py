@@ -13,8 +13,10 @@ from writecache_impl.nbd import protocol as nbd
 from writecache_impl.nbd.protocol import ProtocolError, option_reply
 from writecache_impl.nbd.requests import Export
 
+LONGEST_NAME: Final = 4096
+"""Bytes of an export's name."""
 LONGEST_OPTION: Final = 2**16
-"""Bytes of an option's data; names have at most 4096."""
+"""Bytes of an option's data."""
 _PREFERRED_BLOCK: Final = 4096
 
 Read = Callable[[int], bytes]

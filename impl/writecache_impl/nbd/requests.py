@@ -80,6 +80,9 @@ class Device(Protocol):
     def peek(self, offset: int, size: int) -> bytes | None:
         """Read what can be had without waiting for a disk; None: it takes a `read`."""
 
+    def has_room(self, size: int) -> bool:
+        """Whether a write of so many bytes waits for no disk, as far as can be seen."""
+
     def write(self, offset: int, data: bytes | memoryview, *, fua: bool = False) -> None:
         """Write whole blocks."""
 
@@ -151,11 +154,10 @@ def perform(
         try:
             data = _ask(export.device, request, payload)
         except OSError as failure:
-            error = _ERRORS.get(failure.errno or errno.EIO, errno.EIO)
-            problem = failure.strerror or "failed"
-    if error and request.command == CMD_READ and structured:
-        return [error_chunk(request.cookie, error, problem)]
-    return _reply(request, structured, error, data)
+            error, problem = _told(failure)
+    if error:
+        return _refused(request, structured, error, problem)
+    return _reply(request, structured, data)
 
 
 def at_once(
@@ -167,22 +169,35 @@ def at_once(
     """
     if request.command == CMD_WRITE:
         is_short = not request.flags and request.length <= SHORT
-        return perform(export, request, payload, structured) if is_short else None
+        if not is_short or not export.device.has_room(request.length):
+            return None
+        return perform(export, request, payload, structured)
     if request.command != CMD_READ or refusal(export, request, structured):
         return None
     try:
         data = export.device.peek(request.offset, request.length)
-    except OSError:
-        # It fails again, and is told of.
-        return None
-    return None if data is None else _reply(request, structured, 0, data)
+    except OSError as failure:
+        return _refused(request, structured, *_told(failure))
+    return None if data is None else _reply(request, structured, data)
 
 
-def _reply(request: Request, structured: bool, error: int, data: bytes) -> list[bytes]:
+def _told(failure: OSError) -> tuple[int, str]:
+    """The protocol's number for a failure, and words."""
+    number = _ERRORS.get(failure.errno or errno.EIO, errno.EIO)
+    return number, failure.strerror or "failed"
+
+
+def _refused(request: Request, structured: bool, error: int, words: str) -> list[bytes]:
+    if request.command == CMD_READ and structured:
+        return [error_chunk(request.cookie, error, words)]
+    return [simple_reply(request.cookie, error)]
+
+
+def _reply(request: Request, structured: bool, data: bytes) -> list[bytes]:
     """Structured replies are for reads alone; simple ones may answer the rest."""
     if request.command == CMD_READ and structured:
         return [data_chunk(request.cookie, request.offset, len(data)), data]
-    head = simple_reply(request.cookie, error)
+    head = simple_reply(request.cookie, 0)
     return [head, data] if data else [head]
 
 

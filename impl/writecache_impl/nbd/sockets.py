@@ -57,9 +57,12 @@ def _remove_stale(path: Path) -> None:
 
 def listen_tcp(host: str, port: int) -> socket.socket:
     """Listen at an address; port 0 is any that is free.  Raises OSError."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise OSError(errno.EADDRNOTAVAIL, error.strerror, host) from error
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

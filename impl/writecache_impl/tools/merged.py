@@ -64,6 +64,10 @@ class Merged:
     def peek(self, offset: int, size: int) -> bytes | None:
         """Nothing: all of it takes a disk."""
 
+    def has_room(self, size: int) -> bool:
+        """No: nothing is written."""
+        return False
+
     def write(self, offset: int, data: bytes | memoryview, *, fua: bool = False) -> None:
         """Nothing is written."""
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
