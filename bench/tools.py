@@ -26,12 +26,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from writecache_impl.tools.moving import LONGEST_WRITE
 from writecache_spec.codec import encode_superblock
 from writecache_spec.layout import MAGIC, VERSION, Superblock, calculate_memory_size, round_up
 
 GIB = 2**30
 BLOCK = 4096
-LONGEST = 2**22
 DIRTY = 4_000_000
 ROUNDS = 4
 MEMORY_MB = 500
@@ -69,11 +69,17 @@ def full_image(path: Path) -> None:
     cache_image(path, DIRTY, sectors, np.arange(DIRTY), metadata + DIRTY * BLOCK)
 
 
+def homes(rng: Any, spread: int) -> Any:
+    """Where 1 GiB of blocks belongs on an origin of `spread` GiB, in no order."""
+    n_blocks = GIB // BLOCK
+    return rng.permutation(spread * n_blocks)[:n_blocks]
+
+
 def scattered(cache: Path, origin: Path, spread: int) -> None:
     """1 GiB of dirty blocks, in no order, of an origin of `spread` GiB that has data everywhere."""
     n_blocks = GIB // BLOCK
     rng = np.random.default_rng(3)
-    sectors = rng.permutation(spread * n_blocks)[:n_blocks] * 8
+    sectors = homes(rng, spread) * 8
     size = round_up(64 + 16 * n_blocks, BLOCK) + GIB
     start = cache_image(cache, n_blocks, sectors, np.arange(n_blocks), size)
     with cache.open("r+b") as file:
@@ -85,13 +91,12 @@ def scattered(cache: Path, origin: Path, spread: int) -> None:
 
 def only_write(origin: Path, spread: int) -> None:
     """The writes of a writeback, sorted and merged, of one buffer, and nothing else."""
-    n_blocks = GIB // BLOCK
-    places = np.sort(np.random.default_rng(3).permutation(spread * n_blocks)[:n_blocks])
+    places = np.sort(homes(np.random.default_rng(3), spread))
     firsts = np.flatnonzero(np.diff(places, prepend=-2) != 1)
-    data = memoryview(bytes(LONGEST))
+    data = memoryview(bytes(LONGEST_WRITE))
     with origin.open("r+b") as file:
         fd = file.fileno()
-        lengths = np.diff(firsts, append=n_blocks)
+        lengths = np.diff(firsts, append=len(places))
         for place, length in zip(places[firsts].tolist(), lengths.tolist(), strict=True):
             for begin in range(place, place + length, len(data) // BLOCK):
                 size = min((place + length - begin) * BLOCK, len(data))

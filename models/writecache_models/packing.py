@@ -1,8 +1,7 @@
 """Worlds as bytes, to be kept or sent to another process.
 
 Millions of worlds wait in an exploration, and most of each is what others have, too: so each is
-compressed with *words* that all have in common, which takes a seventh of the room, and less time
-than it takes to pickle it.
+compressed with *words* that all have in common.
 """
 
 import pickle

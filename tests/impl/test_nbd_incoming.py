@@ -115,14 +115,21 @@ def test_nobody_is_polled_on_a_single_processor(
     assert n_polls == [0]
 
 
-def test_one_client_is_polled_at_a_time(n_polls: list[int]) -> None:
+def test_one_client_is_polled_at_a_time(
+    n_polls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ends(polls=True) as met:
         for _ in range(2):
             met.client.sendall(b"x")
             met.incoming.take(1)
+        monkeypatch.setattr(incoming, "_POLL_NS", 10**9)
+        received: list[int] = []
+        monkeypatch.setattr("time.perf_counter_ns", lambda: received.append(1) or 0)
         with incoming._POLLING:
             threading.Timer(0.01, met.client.sendall, (b"y",)).start()
             assert met.incoming.take(1) == b"y"
+        # When it begins to wait, and when it has ended: nothing is asked in between.
+        assert len(received) == 2
         assert not incoming._POLLING.locked()
 
 

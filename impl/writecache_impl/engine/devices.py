@@ -126,7 +126,7 @@ class MappedDevice(_OpenFile):
 
     A regular file gets all its blocks before anything is stored: a store into a hole that finds no
     room would end the process.  Not when it is opened: whoever refuses it leaves its times alone.
-    Long writes to where nothing has been stored yet go by system call, which gives the file pages
+    Long writes to where there was none yet go by system call, which gives the file pages
     by the many where a store waits for each; what is then stored there is stored in the same pages.
 
     Whether a file was cut under it is looked at before each store and each load, and reported.  A

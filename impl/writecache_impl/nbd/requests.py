@@ -165,7 +165,7 @@ def at_once(
 ) -> list[bytes] | None:
     """Do what is mostly done sooner than another thread has taken over; None for the rest.
 
-    Short writes, which mostly end in the cache, and reads of what is there.
+    Short writes for which there is room in the cache, and reads of what is there.
     """
     if request.command == CMD_WRITE:
         is_short = not request.flags and request.length <= SHORT
