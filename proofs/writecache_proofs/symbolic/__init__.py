@@ -16,6 +16,7 @@ when it also fails there.
 * `numbers`  integers without a width: fast where a range is known
 * `bits`     integers as bit-vectors wide enough for whatever they can be
 * `truth`    conditions
+* `terms`    what the solver is told, each term built once
 * `engine`   paths, decisions, the solver
 * `run`      properties, and their replay on Python's own numbers
 * `verifying` all paths of a property, and its counterexamples

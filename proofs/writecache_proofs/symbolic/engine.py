@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import z3
 
 from writecache_proofs.symbolic.numbers import FIT, HASHING
+from writecache_proofs.symbolic.terms import TRUE, negated, settled
 from writecache_proofs.symbolic.truth import DECIDER, UnsupportedError
 
 Recorder = Callable[[Sequence[Any]], None]
@@ -123,9 +124,9 @@ class Engine:
 
     def decide(self, term: Any) -> bool:
         """Answer a truth test; both answers are looked at where both can be."""
-        term = z3.simplify(term)
-        if z3.is_true(term) or z3.is_false(term):
-            return bool(z3.is_true(term))
+        term, plain = settled(term)
+        if plain is not None:
+            return plain
         self._note_visit()
         if self._taken < len(self._decisions):
             outcome = self._decisions[self._taken].outcome
@@ -134,27 +135,27 @@ class Engine:
         self._taken += 1
         if self._taken > self.limits.decisions:
             raise UnboundedError(f"more than {self.limits.decisions} decisions on one path")
-        self._hold(term if outcome else z3.Not(term))
+        self._hold(term if outcome else negated(term))
         return outcome
 
     def _decide_anew(self, term: Any) -> bool:
         self.n_decisions += 1
         outcome = bool(z3.is_true(self._known_model().eval(term, model_completion=True)))
-        other = z3.Not(term) if outcome else term
+        other = negated(term) if outcome else term
         self._decisions.append(Decision(outcome, self.can_be(other) is not None, self._length))
         return outcome
 
     def _known_model(self) -> Any:
         if self._model is None:
-            self._model = self.can_be(z3.BoolVal(True))
+            self._model = self.can_be(TRUE)
             if self._model is None:
                 raise AbandonedError
         return self._model
 
     def suppose(self, term: Any) -> None:
         """Go on only where a premise holds."""
-        term = z3.simplify(term)
-        if z3.is_true(term):
+        term, plain = settled(term)
+        if plain is True:
             return
         if self._length < len(self._trail):
             self._hold(term)
@@ -169,7 +170,8 @@ class Engine:
 
     def _hold(self, term: Any) -> None:
         if self._length < len(self._trail):
-            if not self._trail[self._length].eq(term):
+            known = self._trail[self._length]
+            if known is not term and not known.eq(term):
                 raise UnsupportedError("a run that was repeated asked another question")
         else:
             self._solver.push()
@@ -183,13 +185,13 @@ class Engine:
 
     def is_certain(self, term: Any) -> bool:
         """Whether a condition holds on all that the path under way stands for."""
-        contrary = z3.Not(term)
-        term = z3.simplify(contrary)
-        if z3.is_false(term):
+        contrary = negated(term)
+        term, plain = settled(contrary)
+        if plain is False:
             # Who asks another solver wants to hear of what the simplifier says, too.
             self._record([*self._trail, contrary])
             return True
-        if z3.is_true(term):
+        if plain is True:
             return False
         if self._n_answers == len(self._answers):
             self._answers.append((self._length, self.can_be(term) is None))

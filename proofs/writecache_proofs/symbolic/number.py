@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Self
 
 from writecache_proofs.symbolic.truth import UnsupportedError
@@ -40,22 +41,22 @@ class Number(ABC):
         return NotImplemented if a is None else a + -self
 
     def __lt__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a < b)
+        return self._compare(other, lt)
 
     def __le__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a <= b)
+        return self._compare(other, le)
 
     def __gt__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a > b)
+        return self._compare(other, gt)
 
     def __ge__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a >= b)
+        return self._compare(other, ge)
 
     def __eq__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a == b)
+        return self._compare(other, eq)
 
     def __ne__(self, other: object) -> Any:
-        return self._compare(other, lambda a, b: a != b)
+        return self._compare(other, ne)
 
     def __hash__(self) -> int:
         raise UnsupportedError("the hash of a symbolic number")

@@ -6,11 +6,13 @@ that would need a bit pattern is refused here: that is what `bits` is for.
 """
 
 from collections.abc import Callable
+from operator import add, mod, mul, neg, truediv
 from typing import Any, Final
 
 import z3
 
 from writecache_proofs.symbolic.number import Number, positive
+from writecache_proofs.symbolic.terms import built, number
 from writecache_proofs.symbolic.truth import Truth, UnsupportedError, any_of
 
 
@@ -49,7 +51,7 @@ class Integer(Number):
         if isinstance(value, Integer):
             return value
         if isinstance(value, int):
-            return cls(z3.IntVal(int(value)), int(value), int(value))
+            return cls(number(value), int(value), int(value))
         return None
 
     @classmethod
@@ -60,7 +62,7 @@ class Integer(Number):
             raise UnsupportedError("a choice between a number and something else")
         low = None if a.low is None or b.low is None else min(a.low, b.low)
         high = None if a.high is None or b.high is None else max(a.high, b.high)
-        return cls(z3.If(condition, a.term, b.term), low, high)
+        return cls(built(z3.If, condition, a.term, b.term), low, high)
 
     def __add__(self, other: object) -> "Integer":
         b = Integer.of(other)
@@ -68,11 +70,11 @@ class Integer(Number):
             return NotImplemented
         low = None if self.low is None or b.low is None else self.low + b.low
         high = None if self.high is None or b.high is None else self.high + b.high
-        return Integer(self.term + b.term, low, high)
+        return Integer(built(add, self.term, b.term), low, high)
 
     def __neg__(self) -> "Integer":
         low = None if self.high is None else -self.high
-        return Integer(-self.term, low, None if self.low is None else -self.low)
+        return Integer(built(neg, self.term), low, None if self.low is None else -self.low)
 
     def __mul__(self, other: object) -> "Integer":
         b = Integer.of(other)
@@ -80,9 +82,9 @@ class Integer(Number):
             return NotImplemented
         bounds = (self.low, self.high, b.low, b.high)
         if any(bound is None for bound in bounds):
-            return Integer(self.term * b.term, None, None)
+            return Integer(built(mul, self.term, b.term), None, None)
         corners = [x * y for x in bounds[:2] for y in bounds[2:]]  # type: ignore[operator]
-        return Integer(self.term * b.term, min(corners), max(corners))
+        return Integer(built(mul, self.term, b.term), min(corners), max(corners))
 
     __rmul__ = __mul__
 
@@ -91,15 +93,15 @@ class Integer(Number):
         low = None if self.low is None else self.low // divisor
         high = None if self.high is None else self.high // divisor
         # For a positive divisor the solver rounds down, as Python does.
-        return Integer(self.term / divisor, low, high)
+        return Integer(built(truediv, self.term, number(divisor)), low, high)
 
     def __mod__(self, other: object) -> "Integer":
         modulus = positive(other)
         if self.low is not None and self.high is not None and 0 <= self.low <= self.high < modulus:
             return self
-        if FIT.ask is not None and FIT.ask(z3.And(self.term >= 0, self.term < modulus)):
+        if FIT.ask is not None and FIT.ask(built(_within, self.term, number(modulus))):
             return Integer(self.term, 0, modulus - 1)
-        return Integer(self.term % modulus, 0, modulus - 1)
+        return Integer(built(mod, self.term, number(modulus)), 0, modulus - 1)
 
     def __lshift__(self, other: object) -> "Integer":
         return self * (1 << _shift(other))
@@ -121,7 +123,7 @@ class Integer(Number):
 
     def _compare(self, other: object, relation: Callable[[Any, Any], Any]) -> Any:
         b = Integer.of(other)
-        return NotImplemented if b is None else Truth(relation(self.term, b.term))
+        return NotImplemented if b is None else Truth(built(relation, self.term, b.term))
 
     def __hash__(self) -> int:
         # All alike, so that a dictionary finds an equal key by comparing.  It would not find one
@@ -142,6 +144,10 @@ class Joined:
         if None in lowest:
             raise UnsupportedError("bits of what is no number")
         return any_of((value & mask) != 0 for value in lowest if value is not None)
+
+
+def _within(term: Any, modulus: Any) -> Any:
+    return z3.And(term >= 0, term < modulus)
 
 
 def _shift(amount: object) -> int:

@@ -6,9 +6,12 @@ take Python's own values, too.
 """
 
 from collections.abc import Callable, Iterable
+from operator import eq, ne
 from typing import Any, Final
 
 import z3
+
+from writecache_proofs.symbolic.terms import FALSE, TRUE, built, negated
 
 
 class UnsupportedError(TypeError):
@@ -39,26 +42,26 @@ class Truth:
         return DECIDER.ask(self.term)
 
     def __invert__(self) -> "Truth":
-        return Truth(z3.Not(self.term))
+        return Truth(negated(self.term))
 
     def __and__(self, other: "bool | Truth") -> "Truth":
-        return Truth(z3.And(self.term, term_of(other)))
+        return Truth(built(z3.And, self.term, term_of(other)))
 
     __rand__ = __and__
 
     def __or__(self, other: "bool | Truth") -> "Truth":
-        return Truth(z3.Or(self.term, term_of(other)))
+        return Truth(built(z3.Or, self.term, term_of(other)))
 
     __ror__ = __or__
 
     def __eq__(self, other: object) -> Any:
         if isinstance(other, bool | Truth):
-            return Truth(self.term == term_of(other))
+            return Truth(built(eq, self.term, term_of(other)))
         return NotImplemented
 
     def __ne__(self, other: object) -> Any:
         if isinstance(other, bool | Truth):
-            return Truth(self.term != term_of(other))
+            return Truth(built(ne, self.term, term_of(other)))
         return NotImplemented
 
     def __add__(self, other: Any) -> Any:
@@ -82,7 +85,9 @@ class Truth:
 
 def term_of(condition: object) -> Any:
     """The solver's term for a condition; whatever is not symbolic counts as Python has it."""
-    return condition.term if isinstance(condition, Truth) else z3.BoolVal(bool(condition))
+    if isinstance(condition, Truth):
+        return condition.term
+    return TRUE if condition else FALSE
 
 
 def all_of(conditions: Iterable[object]) -> bool | Truth:
@@ -95,7 +100,7 @@ def all_of(conditions: Iterable[object]) -> bool | Truth:
     symbolic = [one for one in listed if isinstance(one, Truth)]
     if not all(one for one in listed if not isinstance(one, Truth)):
         return False
-    return Truth(z3.And([one.term for one in symbolic])) if symbolic else True
+    return Truth(built(z3.And, *[one.term for one in symbolic])) if symbolic else True
 
 
 def any_of(conditions: Iterable[object]) -> bool | Truth:
@@ -108,7 +113,7 @@ def any_of(conditions: Iterable[object]) -> bool | Truth:
     symbolic = [one for one in listed if isinstance(one, Truth)]
     if any(one for one in listed if not isinstance(one, Truth)):
         return True
-    return Truth(z3.Or([one.term for one in symbolic])) if symbolic else False
+    return Truth(built(z3.Or, *[one.term for one in symbolic])) if symbolic else False
 
 
 def negation(condition: object) -> bool | Truth:

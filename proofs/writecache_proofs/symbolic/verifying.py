@@ -19,6 +19,7 @@ from writecache_proofs.symbolic.run import (
     UnmetError,
     replay,
 )
+from writecache_proofs.symbolic.terms import TRUE, built, forget, negated, number, variable
 from writecache_proofs.symbolic.truth import UnsupportedError, term_of
 
 
@@ -52,8 +53,8 @@ class _Symbolic(Run):
         if self._bounds.setdefault(name, (low, high)) != (low, high):
             raise UnsupportedError(f"{name} is asked for again with other bounds")
         if name not in self._terms:
-            term = self._terms[name] = z3.Int(name)
-            self._engine.suppose(z3.And(term >= low, term <= high))
+            term = self._terms[name] = variable(name)
+            self._engine.suppose(built(_between, term, number(low), number(high)))
         return Integer(self._terms[name], low, high)
 
     def bits(self, name: str, low: int, high: int) -> Any:
@@ -99,6 +100,10 @@ def _lines_with(function: Callable[..., Any], text: str) -> tuple[int, ...]:
     return tuple(number for number, line in enumerate(lines) if text in line)
 
 
+def _between(term: Any, low: Any, high: Any) -> Any:
+    return z3.And(term >= low, term <= high)
+
+
 class _Refuted(Exception):  # noqa: N818 - an outcome, not an error
     def __init__(self, counterexample: Counterexample) -> None:
         super().__init__(counterexample.what)
@@ -127,12 +132,12 @@ class _Verification:
         except Exception as error:
             raised = error
         if raised is not None:
-            self._refuted(run, self.engine.can_be(z3.BoolVal(True)), raised)
+            self._refuted(run, self.engine.can_be(TRUE), raised)
             return
         if run.claims:
-            right = z3.And([term for term, _ in run.claims])
+            right = built(z3.And, *[term for term, _ in run.claims])
             if not self.engine.is_certain(right):
-                self._refuted(run, self.engine.can_be(z3.Not(right)))
+                self._refuted(run, self.engine.can_be(negated(right)))
         self.claims.update(words for _, words in run.claims)
         self._confirm(run)
 
@@ -150,7 +155,7 @@ class _Verification:
 
     def _confirm(self, run: _Symbolic) -> None:
         """Python agrees, on one model of the path."""
-        model = self.engine.can_be(z3.BoolVal(True))
+        model = self.engine.can_be(TRUE)
         if model is None:
             return
         values = run.values(model)
@@ -187,4 +192,6 @@ def verify(
         made.engine.paths(made.path)
     except _Refuted as refuted:
         found = refuted.counterexample
+    finally:
+        forget()
     return Verdict(found, made.witness, made.claims, made.engine.n_paths, made.engine.n_queries)
