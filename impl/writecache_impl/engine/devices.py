@@ -24,10 +24,8 @@ from writecache_impl.engine.files import open_exclusively, read_all, write_all
 from writecache_impl.engine.holes import punch
 
 _PAGE: Final = mmap.PAGESIZE
-_CHUNK: Final = 2**20
-"""Bytes of which is noted together whether long writes have been there."""
 _LONG: Final = 2**16
-"""Bytes of the shortest write that may go by system call."""
+"""Bytes of the shortest write that goes by system call."""
 
 
 class Device(ABC):
@@ -126,8 +124,8 @@ class MappedDevice(_OpenFile):
 
     A regular file gets all its blocks before anything is stored: a store into a hole that finds no
     room would end the process.  Not when it is opened: whoever refuses it leaves its times alone.
-    Long writes to where there was none yet go by system call, which gives the file pages
-    by the many where a store waits for each; what is then stored there is stored in the same pages.
+    Long writes go by system call: a store into pages that the kernel has not dirty, new ones or any
+    after a flush, waits for it at each page, twenty times as long as the copying takes.
 
     Whether a file was cut under it is looked at before each store and each load, and reported.  A
     file that is cut within one, and a load that the disk fails, end the process, as by a crash, and
@@ -144,7 +142,6 @@ class MappedDevice(_OpenFile):
             if self.size == 0:
                 raise UnusableDeviceError(errno.EINVAL, f"{self.name} is empty")
             self._has_holes = self.regular and preallocate
-            self._has_pages = bytearray(self.size // _CHUNK + 1)
             self.map = mmap.mmap(self.fd, self.size)
         except BaseException:
             super().close()
@@ -162,12 +159,10 @@ class MappedDevice(_OpenFile):
         self.check_size()
         self.prepare()
         end = offset + len(data)
-        chunks = slice(offset // _CHUNK, (end - 1) // _CHUNK + 1)
-        if len(data) < _LONG or 0 not in self._has_pages[chunks]:
+        if len(data) < _LONG:
             self.map[offset:end] = data
         else:
             write_all(self.fd, self.name, data, offset)
-            self._has_pages[chunks] = b"\1" * (chunks.stop - chunks.start)
         if fua:
             self.check_size()
             first = offset // _PAGE * _PAGE
