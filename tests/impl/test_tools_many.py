@@ -10,8 +10,9 @@ from bringing_home import Devices
 from caches import write
 
 from writecache_impl.tools import fetching
+from writecache_impl.tools.arithmetic import many_reads
 from writecache_impl.tools.many import ManyReads
-from writecache_impl.tools.numbers import many_reads, numbers
+from writecache_impl.tools.numbers import numbers
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from writecache_impl.tools import fast, plain
 from writecache_impl.tools.activation import PROFILE, activate, construct_with, table_of
+from writecache_impl.tools.arithmetic import Arithmetic
 from writecache_impl.tools.cache import Entries
-from writecache_impl.tools.numbers import Arithmetic, Survey, numbers
+from writecache_impl.tools.numbers import Survey, numbers
 from writecache_spec.arguments import BlockDevice, Refusal
 from writecache_spec.codec import encode_entries
 from writecache_spec.construct import construct

@@ -7,6 +7,7 @@ this the right origin; what is lost if the cache is lost.
 from typing import Any, NamedTuple
 
 from writecache_impl.tools.activation import PROFILE, Activation, activate
+from writecache_impl.tools.arithmetic import arithmetic
 from writecache_impl.tools.cache import (
     Cache,
     Geometry,
@@ -17,7 +18,7 @@ from writecache_impl.tools.cache import (
 )
 from writecache_impl.tools.errors import TruncatedError, UnreadableError
 from writecache_impl.tools.image import Image
-from writecache_impl.tools.numbers import Extents, arithmetic
+from writecache_impl.tools.numbers import Extents
 from writecache_impl.tools.origin import Evidence, weigh
 from writecache_impl.tools.picture import Picture, picture_of
 from writecache_impl.tools.problems import Problem, Severity, counted

@@ -11,7 +11,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Final
 
-from writecache_impl.tools.numbers import Reads
+from writecache_impl.tools.arithmetic import Reads
 
 FEW: Final = 64
 """Pieces for which it is not worth while to read them together."""

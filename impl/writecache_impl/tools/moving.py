@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
+from writecache_impl.tools.arithmetic import arithmetic, many_reads
 from writecache_impl.tools.early import EarlyWrites
 from writecache_impl.tools.errors import UnreadableError
 from writecache_impl.tools.fetching import Fetching
 from writecache_impl.tools.image import MEDIUM_ERRORS, Image
-from writecache_impl.tools.numbers import arithmetic, many_reads, numbers
+from writecache_impl.tools.numbers import numbers
 from writecache_impl.tools.picture import UNREADABLE, Doubtful, Picture, read_block
 from writecache_impl.tools.undo_log import UndoLog
 from writecache_impl.tools.undo_records import Kind

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
+from writecache_impl.tools.arithmetic import arithmetic
 from writecache_impl.tools.cache import Cache
 from writecache_impl.tools.errors import UnreadableError
-from writecache_impl.tools.numbers import Survey, arithmetic, numbers
+from writecache_impl.tools.numbers import Survey, numbers
 from writecache_spec.codec import decode_entries
 from writecache_spec.layout import ENTRY_SIZE, MemoryEntry
 from writecache_spec.units import SECTOR_SIZE

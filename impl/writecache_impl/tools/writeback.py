@@ -12,13 +12,13 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from writecache_impl.tools.arithmetic import arithmetic
 from writecache_impl.tools.before import entries_digest
 from writecache_impl.tools.cache import open_cache
 from writecache_impl.tools.cleaning import mark_clean
 from writecache_impl.tools.errors import ToolError
 from writecache_impl.tools.image import Image
 from writecache_impl.tools.moving import Mover
-from writecache_impl.tools.numbers import arithmetic
 from writecache_impl.tools.origin import weigh
 from writecache_impl.tools.output import copy_sparse, grow, new_file
 from writecache_impl.tools.picture import BEYOND, Doubtful, Picture, picture_of

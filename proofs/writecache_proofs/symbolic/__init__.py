@@ -24,7 +24,7 @@ when it also fails there.
 
 from writecache_proofs.symbolic.bits import Bits
 from writecache_proofs.symbolic.engine import Limits, NotDecidedError, UnboundedError
-from writecache_proofs.symbolic.numbers import Integer
+from writecache_proofs.symbolic.numbers import Integer, either
 from writecache_proofs.symbolic.run import (
     Counterexample,
     Replay,
@@ -36,7 +36,6 @@ from writecache_proofs.symbolic.truth import (
     UnsupportedError,
     all_of,
     any_of,
-    either,
     implies,
     negation,
 )

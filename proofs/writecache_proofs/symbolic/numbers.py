@@ -146,6 +146,21 @@ class Joined:
         return any_of((value & mask) != 0 for value in lowest if value is not None)
 
 
+def either(condition: object, if_true: Any, if_false: Any) -> Any:
+    """One value or the other; numbers without a split, anything else with one."""
+    if not isinstance(condition, Truth):
+        return if_true if condition else if_false
+    choose = getattr(if_true, "chosen", None) or getattr(if_false, "chosen", None)
+    if choose is None:
+        if if_true is if_false:
+            return if_true
+        if type(if_true) is int and type(if_false) is int:
+            choose = Integer.chosen
+        else:
+            return if_true if condition else if_false
+    return choose(condition.term, if_true, if_false)
+
+
 def _within(term: Any, modulus: Any) -> Any:
     return z3.And(term >= 0, term < modulus)
 

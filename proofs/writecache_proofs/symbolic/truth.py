@@ -124,20 +124,3 @@ def negation(condition: object) -> bool | Truth:
 def implies(premise: object, conclusion: object) -> bool | Truth:
     """Whether the conclusion holds where the premise does."""
     return any_of([negation(premise), conclusion])
-
-
-def either(condition: object, if_true: Any, if_false: Any) -> Any:
-    """One value or the other; numbers without a split, anything else with one."""
-    if not isinstance(condition, Truth):
-        return if_true if condition else if_false
-    choose = getattr(if_true, "chosen", None) or getattr(if_false, "chosen", None)
-    if choose is None:
-        if if_true is if_false:
-            return if_true
-        if type(if_true) is int and type(if_false) is int:
-            from writecache_proofs.symbolic.numbers import Integer
-
-            choose = Integer.chosen
-        else:
-            return if_true if condition else if_false
-    return choose(condition.term, if_true, if_false)
