@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -46,6 +47,12 @@ def command(*arguments: object) -> Done:
     with redirect_stdout(out), redirect_stderr(err):
         code = run([str(argument) for argument in arguments])
     return Done(code, out.getvalue(), err.getvalue())
+
+
+def heeds_signals() -> None:
+    """Run in a new process: whoever runs these tests may ignore signals, and children inherit that."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def program_line(*arguments: object) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from shlex import quote
 
 import pytest
-from commands import Done, command, processes_naming, program_line
+from commands import Done, command, heeds_signals, processes_naming, program_line
 
 from writecache_models.vectors import read_traces
 
@@ -232,7 +232,9 @@ def test_a_signal_leaves_no_program_and_no_file(what: str, number: int, tmp_path
     file.write_text(file.read_text().replace("print('{}', flush=True)", keeps))
     words = ["conform", "--seconds", "60"] if what == "conform" else ["vectors", "check"]
     line = program_line(*words, "--target", f"cmd:{target}")
-    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = subprocess.Popen(
+        line, stderr=subprocess.PIPE, text=True, cwd=tmp_path, preexec_fn=heeds_signals
+    )
     try:
         while not (said.exists() and said.read_text().endswith("\n")):
             assert process.poll() is None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bringing_home import ENTRIES, Devices
 from caches import cache, origin, write
-from commands import command, program_line, trace_of_reference
+from commands import command, heeds_signals, program_line, trace_of_reference
 
 from writecache_impl.tools import repair
 from writecache_impl.tools.image import Image
@@ -130,8 +130,7 @@ def test_a_signal_leaves_nothing_half_made(devices: Devices, number: signal.Sign
         [str(word) for word in line],
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever runs these tests may have them ignored, and children inherit that.
-        preexec_fn=lambda: [signal.signal(one, signal.SIG_DFL) for one in (1, 2, 15)],
+        preexec_fn=heeds_signals,
     ) as running:
         assert running.stderr is not None
         assert running.stderr.readline() == "writing\n"
