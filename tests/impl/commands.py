@@ -50,7 +50,7 @@ def command(*arguments: object) -> Done:
 
 
 def heeds_signals() -> None:
-    """Run in a new process: whoever runs these tests may ignore signals, and children inherit that."""
+    """Run in a new process, which inherits what signals whoever runs these tests ignores."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 

@@ -1,5 +1,6 @@
 """The explorer meets everything once, whoever does the work, and can be gone on from."""
 
+import json
 import os
 import zlib
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -101,6 +102,30 @@ def test_the_stored_report_is_of_a_large_run_without_violations() -> None:
     repairs = {repair.name for repair in release.release_bound().setting.profile.repairs}
     assert repairs - set(stored["repairs"]) == {"RESUME_REFUSES_UNREADABLE"}
     assert set(stored["repairs"]) <= repairs
+
+
+STORED = Path(__file__).parents[2] / "bench/results/explorations"
+
+
+@pytest.mark.parametrize("file", sorted(STORED.glob("*.json")), ids=lambda file: file.stem)
+def test_stored_explorations_begin_as_they_do_today(file: Path) -> None:
+    stored = json.loads(file.read_text())
+    assert stored["complete"]
+    assert sum(stored["layers"]) == stored["worlds"]
+    of = {name: stored[name] for name in ("profile", "blocks", "entries", "block_size", "failures")}
+    watermark = int(stored["table"].split()[-1]) if "watermark" in stored["table"] else None
+    today = explored(
+        **of,
+        watermark=watermark,
+        n_ops=2,
+        repaired=bool(stored["repairs"]),
+        n_clients=stored["requests_at_once"],
+        goes_on=stored["goes_on"],
+    )
+    assert today.layers == stored["layers"][:3]
+    assert today.bound.setting.table == stored["table"]
+    assert sorted(one.name for one in today.bound.setting.profile.repairs) == stored["repairs"]
+    assert set(today.counts) <= set(stored["violations"])
 
 
 def test_packed_worlds_are_short_and_come_back_whole() -> None:
