@@ -22,10 +22,9 @@ from typing import Final
 from writecache_impl.engine.errors import UnusableDeviceError
 from writecache_impl.engine.files import open_exclusively, read_all, write_all
 from writecache_impl.engine.holes import punch
+from writecache_impl.engine.long_writes import LONG, LongWrites
 
 _PAGE: Final = mmap.PAGESIZE
-_LONG: Final = 2**16
-"""Bytes of the shortest write that goes by system call."""
 
 
 class Device(ABC):
@@ -124,8 +123,7 @@ class MappedDevice(_OpenFile):
 
     A regular file gets all its blocks before anything is stored: a store into a hole that finds no
     room would end the process.  Not when it is opened: whoever refuses it leaves its times alone.
-    Long writes go by system call: a store into pages that the kernel has not dirty, new ones or any
-    after a flush, waits for it at each page, twenty times as long as the copying takes.
+    How long writes get there is `long_writes`' matter.
 
     Whether a file was cut under it is looked at before each store and each load, and reported.  A
     file that is cut within one, and a load that the disk fails, end the process, as by a crash, and
@@ -143,6 +141,7 @@ class MappedDevice(_OpenFile):
                 raise UnusableDeviceError(errno.EINVAL, f"{self.name} is empty")
             self._has_holes = self.regular and preallocate
             self.map = mmap.mmap(self.fd, self.size)
+            self._long = LongWrites(self.fd, self.name, self.map)
         except BaseException:
             super().close()
             raise
@@ -159,14 +158,19 @@ class MappedDevice(_OpenFile):
         self.check_size()
         self.prepare()
         end = offset + len(data)
-        if len(data) < _LONG:
+        if len(data) < LONG:
             self.map[offset:end] = data
         else:
-            write_all(self.fd, self.name, data, offset)
+            self._long.write(offset, data)
         if fua:
             self.check_size()
             first = offset // _PAGE * _PAGE
             self.map.flush(first, end - first)
+
+    def flush(self) -> None:
+        """Flush what the kernel has of it, what was stored through the mapping too."""
+        super().flush()
+        self._long.flushed()
 
     def prepare(self) -> None:
         """Give a regular file all its blocks."""
