@@ -61,7 +61,8 @@ LEFT_OUT: Final = {
     "memcpy_flushcache_optimized": "how a block is stored: the effect `StoreBlock` is that it is",
     "wc_lock": "one event of `step` is what happens from here",
     "wc_unlock": "to here",
-    "writecache_io_hints": "the block layer refuses what is misaligned: `models/requests.py` does",
+    "writecache_io_hints": "the block layer refuses what is misaligned: "
+    "`models/writecache_models/requests.py` does",
     "writecache_iterate_devices": "for device-mapper's limits, which the block size sets",
 }
 """Functions that the specification has no place for, and why."""

@@ -96,8 +96,8 @@ def conform(seed: str | None, **options: Any) -> int:
     vectors also `as_recorded`, `left_out`, `reasons`), `diverged`, `kept`; with --crash `stories`,
     `states`, `kills`, `operations`, `violations`, `seconds`.
 
-    Of any other target the JSON has `target`, `seed`, `level`, `can`, `traces`, `steps`, `sectors`,
-    `crashes`, `images`, `unused` (what it can, and nothing asked for), `left_out`,
+    Of any other target the JSON has `target`, `seed`, `name`, `level`, `can`, `traces`, `steps`,
+    `sectors`, `crashes`, `images`, `unused` (what it can, and nothing asked for), `left_out`,
     `target_seconds`, `own_ms_a_step`, `violation`, `kept`.
 
     \b

@@ -50,6 +50,9 @@ def findings(
     that it did not, 3 that no live kernel can show it here, and why.  With --html one page shows
     every moment of all findings' traces, or of one's: it needs no server and no network.
 
+    The JSON array's objects have the keys `name`, `title`, `symptom`, `cause`, `repair`, `mends`,
+    `profile`, `kernels`, `not_live` and `trace`.
+
     \b
     Examples:
       writecache findings

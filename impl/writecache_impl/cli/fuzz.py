@@ -55,6 +55,9 @@ def fuzz(**options: Any) -> int:
     little; exit code 1 if they miss a branch that is not listed as out of a world's reach, or
     reach one that is.
 
+    The JSON object's keys: `seed`, `profile`, `walks`, `events`, `crash_states`, `seconds`, and
+    `found`, a list.
+
     \b
     Examples:
       writecache fuzz --profile 1.6.0 --repaired --seconds 60
@@ -158,7 +161,7 @@ def _print(result: Mapping[str, Any]) -> None:
         print(f"{name}: {found['what']}")
         print(
             f"  {found['table']}, {found['entries']} entries, {found['origin_sectors']} sectors; "
-            f"walk {found['walk']}, {found['events_at_first']} events shrunk to "
+            f"walk {found['walk']}, events shrunk from {found['events_at_first']} to "
             f"{len(found['path'])}"
         )
         print("  " + " ".join(" ".join(map(str, event)) + ";" for event in found["path"]))

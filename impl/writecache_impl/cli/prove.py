@@ -41,6 +41,9 @@ def prove(**given: Any) -> int:
     1 says that a theorem does not hold or a broken twin was not refuted, 3 that a solver or the
     time did not suffice.
 
+    The JSON object's keys: `theorems`, a list; `held`, `of`, `twins_as_they_must`, `twins`,
+    `slowest_seconds`, `second_solver`.
+
     \b
     Examples:
       writecache prove

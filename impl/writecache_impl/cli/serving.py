@@ -27,7 +27,7 @@ def _address(
 
 
 SOCKET = click.option(
-    "--socket", "path", type=PATH, help="The Unix socket to listen at; or nbd.sock."
+    "--socket", "path", type=PATH, help="The Unix socket to listen at; without --tcp nbd.sock."
 )
 TCP = click.option(
     "--tcp", callback=_address, metavar="[HOST:]PORT", help="Listen there; without HOST: loopback."

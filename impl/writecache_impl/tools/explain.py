@@ -34,6 +34,9 @@ _COUNTERS: Final = (
     "flushes were asked for",
     "blocks were discarded",
 )
+_ONE: Final = {"blocks were": "block was", "requests waited": "request waited",
+               "flushes were": "flush was"}  # fmt: skip
+"""What counters begin with where they are 1."""
 
 
 class Explained(NamedTuple):
@@ -128,7 +131,8 @@ def _status(numbers: list[int]) -> Explained:
         f"{n_writeback} are being written back now",
     ]
     sentences += [
-        f"{number} {words}" for words, number in zip(_COUNTERS, numbers[4:], strict=False)
+        f"{number} {_of(number, words)}"
+        for words, number in zip(_COUNTERS, numbers[4:], strict=False)
     ]
     advice = list(_advice(error, used, n_free, n_writeback))
     if len(numbers) == 14:
@@ -136,6 +140,14 @@ def _status(numbers: list[int]) -> Explained:
     if error:
         sentences.insert(0, "an I/O error or damage was met: the cache takes no write any more")
     return Explained("status", tuple(sentences), tuple(advice), bool(error))
+
+
+def _of(number: int, words: str) -> str:
+    """What a counter's number is of."""
+    for many, one in _ONE.items():
+        if number == 1 and words.startswith(many):
+            return words.replace(many, one)
+    return words
 
 
 def _advice(error: int, used: int, n_free: int, n_writeback: int) -> Iterator[str]:

@@ -135,7 +135,7 @@ class Asked:
         if wrong:
             where, value = wrong[0]
             text = self.told(where, value, contract.readable(where), who, crashes_now)
-            more = f"; {len(wrong) - 1} sectors more are wrong" if len(wrong) > 1 else ""
+            more = f"; sectors that are wrong besides: {len(wrong) - 1}" if len(wrong) > 1 else ""
             raise BrokenError(text + more)
 
     def told(
