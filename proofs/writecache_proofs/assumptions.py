@@ -71,8 +71,8 @@ ASSUMPTIONS: Final = (
     (
         "order of the induction",
         "Events are whole transitions of `step`, with `violated` of `writecache_spec.invariants` "
-        "empty before and after each, on the repaired profile 1.6.0. A crash may come at every effect "
-        "of one.",
+        "empty before and after each, on the repaired profile 1.6.0. A crash may come at every "
+        "effect of one.",
     ),
     (
         "struct",
