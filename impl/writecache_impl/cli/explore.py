@@ -73,6 +73,9 @@ def explore(**options: Any) -> int:
     Prints exact counts, and of each kind of violation a shortest path with the repairs that it is
     for.  An interrupted run ends with what it has; with --state it can be gone on from.
 
+    Each operation more takes some ten times as long: before two blocks and with three entries, on
+    two cores, three take half a minute, four seven minutes and five an hour.
+
     \b
     Examples:
       writecache explore --blocks 2 --entries 3 --ops 3 --repaired
