@@ -56,6 +56,8 @@ class FastEntries(Entries):
     def _find_many(self, wanted: _Array) -> _Array:
         """The newest entry of each of these sectors."""
         at: _Array = self._heads[wanted % np.uint64(self.n_buckets)]
+        if bool(np.all(self._sectors[at] == wanted)) and bool(np.all(np.greater_equal(at, 0))):
+            return at
         while True:
             other = np.flatnonzero(np.greater_equal(at, 0))
             other = other[self._sectors[at[other]] != wanted[other]]
@@ -126,7 +128,10 @@ class FastEntries(Entries):
             at = at[: int(np.argmin(fine))]
         if not len(at):
             return []
-        starts = np.flatnonzero(np.diff(at, prepend=at[0] - 2) != 1)
+        breaks = np.flatnonzero(at[1:] - at[:-1] != 1)
+        if not len(breaks):
+            return [(int(at[0]), len(at))]
+        starts = np.concatenate(([0], breaks + 1))
         lengths = np.diff(starts, append=len(at))
         return list(zip(at[starts].tolist(), lengths.tolist(), strict=True))
 
