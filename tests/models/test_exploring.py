@@ -92,16 +92,13 @@ def test_with_two_clients_there_are_reads_and_fua_writes() -> None:
 def test_the_stored_report_is_of_a_large_run_without_violations() -> None:
     stored = release.stored()
     assert stored is not None
-    # Level by level: all paths of up to so many events were taken.
-    assert stored["complete"] or stored["level"] >= 18
+    # All histories of fewer operations than its layer were taken to their ends.
+    assert stored["complete"] or stored["layer"] >= 4
     assert stored["violations"] == {}
     assert stored["crash_states"] >= 100_000_000
     assert stored["distinct"] >= 2_000_000
-    # One repair is younger than the run, and does nothing where no I/O fails.
-    assert stored["failures"] == 0
     repairs = {repair.name for repair in release.release_bound().setting.profile.repairs}
-    assert repairs - set(stored["repairs"]) == {"RESUME_REFUSES_UNREADABLE"}
-    assert set(stored["repairs"]) <= repairs
+    assert set(stored["repairs"]) == repairs
 
 
 STORED = Path(__file__).parents[2] / "bench/results/explorations"
