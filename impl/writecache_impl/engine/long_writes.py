@@ -1,10 +1,10 @@
 """Long writes to a mapped file: stored, or by system call, whichever waits less for the kernel.
 
-A store into a page that the kernel does not count as dirty waits for it, page by page, twenty times
-as long as the copying takes; a system call does not.  A store into pages that are dirty is nothing
-but copying.  So the first long write to a place goes by system call, which gives the file pages.
-What comes later is stored, unless a flush cleans the pages, as on disks: then every long write goes
-by system call.  A file system in memory cleans nothing.  Which it is, the first store after a flush
+A store into a page that the kernel does not count as dirty waits for it, page by page, many times
+as long as the copying takes; a system call does not.  A store into pages that are dirty is only
+copying.  So the first long write to a place goes by system call, which gives the file pages.  What
+comes later is stored, unless a flush cleans the pages, as on disks: then every long write goes by
+system call.  A file system in memory cleans nothing.  Which it is, the first store after a flush
 tells, by its page faults.
 """
 
